@@ -1,0 +1,127 @@
+/*
+ * The engine contract: what kvsh asks of the code that knows one kind of system.
+ *
+ *   observe   is the only reader; nothing else looks at the store before a plan
+ *   check     (intent, cluster) -> findings   pure, no I/O
+ *   expand    (intent, cluster) -> tasks      pure, no I/O
+ *   perform   does one task, once; repeatable: doing it twice ends in the same place
+ *   settled   did this task already take effect?
+ *
+ * Functions marked optional may be NULL; callers ask for that or for the capability, never for the engine's name.
+ * All engines pass the same contract tests (tests/engine).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kvsh/cluster.h"
+#include "kvsh/err.h"
+#include "kvsh/finding.h"
+#include "kvsh/json.h"
+#include "kvsh/plan.h"
+
+/* How to reach one store: section [store NAME] of the configuration, secrets already read. Borrowed by open(). */
+struct endpoint {
+    const char *store;
+    const char *engine;
+    const char **nodes; /* URLs as configured */
+    size_t n_nodes;
+    const char *token, *user, *password; /* or NULL */
+    const char *ca_file, *cert_file, *key_file;
+    bool no_tls_verify;
+    int timeout_ms;           /* for one answer; > 0 */
+    const char *secret_file;  /* 0600 file in the state directory for what the engine must remember in secret */
+};
+
+/* An open connection; the engine's private state. Used by one thread at a time; perform() and settled() get a
+ * connection of their own per worker thread. */
+struct connection;
+
+/* What a running task may use. */
+struct perform {
+    /* Reports progress: percent (-1 unknown) and what is waited for (NULL: nothing). Cheap; call often. */
+    void (*report)(struct perform *p, int percent, const char *waiting_for);
+    /* True when the plan is to stop: return soon with ERR_INTERRUPTED, leaving a state that can be resumed. */
+    bool (*interrupted)(struct perform *p);
+    int64_t plan_id;
+    bool force;
+    const struct json *docs; /* declared documents at the time of the task */
+    char result[256];        /* one sentence about the outcome, for show plan; may stay empty */
+};
+
+enum settled { SETTLED_NO, SETTLED_YES, SETTLED_UNKNOWN };
+
+/* One thing a node's own watch reported. */
+struct node_event {
+    const char *node;     /* sn3 */
+    int64_t seq;          /* the node's own number */
+    int64_t time_ms;
+    const char *severity; /* "info", "warning", "error" */
+    const char *kind;     /* "dir-missing", "process-died", "log" */
+    const char *subject;  /* rg1-rn3, or a path */
+    const char *text, *advice;
+};
+
+#define VERB_BIT(v) (1u << (v))
+
+struct engine {
+    const char *name;
+    unsigned verbs; /* VERB_BIT(): the plans it can make */
+
+    /* Prepares a connection; need not contact anybody. NULL on failure. */
+    struct connection *(*open)(const struct endpoint *ep, struct err *err);
+    void (*close)(struct connection *cn);
+
+    /*
+     * Asks the nodes (in parallel, within the endpoint's time limit) and fills c, which meta_to_cluster() has prepared from docs.
+     * Silent and broken nodes are facts in c. -1 only when nothing can be said at all.
+     */
+    int (*observe)(struct connection *cn, const struct json *docs, struct cluster *c,
+                   struct err *err);
+
+    /* All findings about the cluster as it is: what verify shows. Pure. */
+    void (*verify)(const struct cluster *c, struct findings *f);
+    /* What speaks against this intent. Pure. */
+    void (*check)(const struct intent *in, const struct cluster *c, struct findings *f);
+    /* Adds the tasks to p. No tasks: nothing to do. Pure. ERR_INPUT when the intent makes no sense. */
+    int (*expand)(const struct intent *in, const struct cluster *c, struct plan *p,
+                  struct err *err);
+
+    /* Both block. perform: ERR_IN_DOUBT when the answer was lost, so that settled() is asked. */
+    int (*perform)(struct connection *cn, const struct task *t, struct perform *p,
+                   struct err *err);
+    enum settled (*settled)(struct connection *cn, const struct task *t, struct perform *p,
+                            struct err *err);
+
+    /* Optional: after a change of the documents, copies for the store's admins. docs carry their version. */
+    int (*publish)(struct connection *cn, const struct json *docs, int64_t version,
+                   struct err *err);
+    /* Optional: fetches the copy a node keeps (connect on a new machine). New object in *docs. */
+    int (*fetch)(struct connection *cn, struct json **docs, int64_t *version, struct err *err);
+    /* Optional: what the nodes' watches saw after `cursors` ({"sn1": seq}); returns the new cursors in *cursors. */
+    int (*events)(struct connection *cn, const struct json *docs, struct json **cursors,
+                  void (*add)(void *arg, const struct node_event *ev), void *arg,
+                  struct err *err);
+
+    /* Optional: a look at the data. value in get is malloc'ed, NULL when there is no such key. */
+    int (*put)(struct connection *cn, const struct json *docs, const char *key, const char *value,
+               bool *inserted, int *copies, struct err *err);
+    int (*get)(struct connection *cn, const struct json *docs, const char *key, char **value,
+               struct err *err);
+    int (*del)(struct connection *cn, const struct json *docs, const char *key, bool *deleted,
+               struct err *err);
+    int (*scan)(struct connection *cn, const struct json *docs,
+                int (*each)(void *arg, const char *key, const char *value), void *arg,
+                struct err *err);
+
+    /* Optional: does the store know this parameter? (change-policy: others are kept and noted.) */
+    bool (*knows_param)(const char *name);
+    /* Optional: a layout for a pool: fills the candidate document (meta.h). Pure. */
+    int (*layout)(const struct cluster *c, const char *pool, int partitions, struct json *candidate,
+                  struct findings *f, struct err *err);
+};
+
+/* NULL for an unknown name. engine_names(): NULL-terminated. */
+const struct engine *engine_by_name(const char *name);
+const char *const *engine_names(void);
