@@ -217,27 +217,78 @@ const struct json *meta_doc(const struct json *docs, const char *kind, const cha
     return json_get(json_get(docs, kind), name);
 }
 
-void meta_effect(struct json *effects, const char *kind, const char *name, struct json *doc)
+static void add_effect(struct json *effects, const char *kind, const char *name, const char *member,
+                       struct json *value)
 {
     struct json *e = json_object();
 
     json_set_str(e, "kind", kind);
     json_set_str(e, "name", name);
-    json_set(e, "doc", doc ? doc : json_null());
+    json_set(e, member, value);
     json_push(effects, e);
 }
 
-void meta_apply(struct json *docs, const struct json *effects)
+void meta_effect(struct json *effects, const char *kind, const char *name, struct json *doc)
+{
+    add_effect(effects, kind, name, "doc", doc ? doc : json_null());
+}
+
+void meta_effect_merge(struct json *effects, const char *kind, const char *name, struct json *merge)
+{
+    add_effect(effects, kind, name, "merge", merge);
+}
+
+/* RFC 7396 on the first level of members: documents change by whole members. */
+static void merge_members(struct json *doc, const struct json *merge)
+{
+    JSON_FOREACH (m, merge) {
+        if (json_is_null(m))
+            json_unset(doc, json_key(m));
+        else
+            json_set(doc, json_key(m), json_copy(m));
+    }
+}
+
+static void name_plan(struct json *doc, int64_t plan_id)
+{
+    for (struct json *m = json_first(doc), *next; m != NULL; m = next) {
+        next = json_next(m);
+        if (json_value_str(m) != NULL && strcmp(json_value_str(m), "@plan") == 0)
+            json_set_int(doc, json_key(m), plan_id);
+    }
+}
+
+struct json *meta_effect_result(const struct json *present, const struct json *effect,
+                                int64_t plan_id)
+{
+    const struct json *merge = json_get(effect, "merge"), *doc = json_get(effect, "doc");
+    struct json *result;
+
+    if (merge != NULL) {
+        if (present == NULL)
+            return NULL;
+        result = json_copy(present);
+        merge_members(result, merge);
+    } else {
+        if (!json_is_object(doc))
+            return NULL;
+        result = json_copy(doc);
+    }
+    name_plan(result, plan_id);
+    return result;
+}
+
+void meta_apply(struct json *docs, const struct json *effects, int64_t plan_id)
 {
     JSON_FOREACH (e, effects) {
         const char *kind = json_str(e, "kind"), *name = json_str(e, "name");
-        const struct json *doc = json_get(e, "doc");
-        struct json *of_kind;
+        struct json *of_kind, *result;
 
         if (kind == NULL || name == NULL)
             continue;
         of_kind = json_get(docs, kind);
-        if (doc == NULL || json_is_null(doc)) {
+        result = meta_effect_result(json_get(of_kind, name), e, plan_id);
+        if (result == NULL) {
             json_unset(of_kind, name);
             continue;
         }
@@ -245,6 +296,6 @@ void meta_apply(struct json *docs, const struct json *effects)
             of_kind = json_object();
             json_set(docs, kind, of_kind);
         }
-        json_set(of_kind, name, json_copy(doc));
+        json_set(of_kind, name, result);
     }
 }

@@ -11,9 +11,15 @@
  *   policy   policy      {"params":{"name":"value"}}
  *   topology store-layout  candidate: {"pool","partitions","sequence","shards":{id: shard doc},"rns":{id: rn doc}}
  *
- * A document set is a JSON object {kind: {name: doc}}. Changes are effects: an array of
- * {"kind","name","doc"}; doc null deletes. Effects are applied by the journal in the transaction that marks
- * their task SUCCEEDED, so a declared fact and the step that made it true never part.
+ * A document set is a JSON object {kind: {name: doc}}. Changes are effects, an array of
+ *
+ *   {"kind","name","doc": {...}}    replaces or creates the document
+ *   {"kind","name","doc": null}     deletes it
+ *   {"kind","name","merge": {...}}  changes members of a document that exists (RFC 7396: null removes a member); an absent
+ *                                   document stays absent
+ *
+ * A member with the string "@plan" becomes the number of the plan that has the effect. Effects are applied by the journal in the
+ * transaction that marks their task SUCCEEDED, so a declared fact and the step that made it true never part.
  */
 #pragma once
 
@@ -27,7 +33,12 @@ int meta_to_cluster(const struct json *docs, struct cluster *c, struct err *err)
 /* The document, or NULL. Borrowed. */
 const struct json *meta_doc(const struct json *docs, const char *kind, const char *name);
 
-/* Adds {"kind","name","doc"} to effects; takes doc (NULL: delete). */
+/* Add an effect; both take the document (meta_effect: NULL deletes). */
 void meta_effect(struct json *effects, const char *kind, const char *name, struct json *doc);
+void meta_effect_merge(struct json *effects, const char *kind, const char *name, struct json *merge);
+
+/* What one effect makes of the present document (NULL: absent): the new one (the caller's), or NULL: none. */
+struct json *meta_effect_result(const struct json *present, const struct json *effect,
+                                int64_t plan_id);
 /* Applies effects to a document set in memory. */
-void meta_apply(struct json *docs, const struct json *effects);
+void meta_apply(struct json *docs, const struct json *effects, int64_t plan_id);
