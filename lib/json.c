@@ -136,7 +136,7 @@ static void print_number(struct buf *b, double n)
         buf_adds(b, "null"); /* JSON has no word for it */
         return;
     }
-    if (n == trunc(n) && fabs(n) < 1e18) {
+    if (fabs(n) < 1e18 && n == (double)(int64_t)n) {
         buf_addf(b, "%" PRId64, (int64_t)n);
         return;
     }
