@@ -17,6 +17,8 @@ void cluster_release(struct cluster *c)
 /* Is `given` the id, or the id without its letters ("1" for sn1)? */
 static bool id_matches(const char *id, const char *given)
 {
+    if (given == NULL)
+        return false;
     if (strcmp(id, given) == 0)
         return true;
     if (!isdigit((unsigned char)given[0]))
@@ -30,7 +32,7 @@ struct zone *cluster_zone(const struct cluster *c, const char *id_or_name)
 {
     for (size_t i = 0; i < c->n_zones; i++) {
         const struct zone *z = &c->zones[i];
-        if (id_matches(z->id, id_or_name) || strcmp(z->name, id_or_name) == 0)
+        if (id_matches(z->id, id_or_name) || (id_or_name && strcmp(z->name, id_or_name) == 0))
             return &c->zones[i];
     }
     return NULL;

@@ -125,7 +125,7 @@ struct cluster {
 
 void cluster_release(struct cluster *c);
 
-/* NULL when there is none. Ids may be given without their prefix where it is unambiguous ("1" for sn1). */
+/* NULL when there is none, or no id is given. Ids may be given without their prefix where it is unambiguous ("1" for sn1). */
 struct zone *cluster_zone(const struct cluster *c, const char *id_or_name);
 struct node *cluster_node(const struct cluster *c, const char *id);
 struct service *cluster_service(const struct cluster *c, const char *id);

@@ -97,7 +97,8 @@ struct engine {
     /* Optional: after a change of the documents, copies for the store's admins. docs carry their version. */
     int (*publish)(struct connection *cn, const struct json *docs, int64_t version,
                    struct err *err);
-    /* Optional: fetches the copy a node keeps (connect on a new machine). New object in *docs. */
+    /* Optional: fetches the copy a node keeps (connect on a new machine). New object in *docs; NULL there
+     * when the node belongs to no store yet. */
     int (*fetch)(struct connection *cn, struct json **docs, int64_t *version, struct err *err);
     /* Optional: what the nodes' watches saw after `cursors` ({"sn1": seq}); returns the new cursors in *cursors. */
     int (*events)(struct connection *cn, const struct json *docs, struct json **cursors,

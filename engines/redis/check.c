@@ -1,0 +1,221 @@
+/* What speaks against an intent on a redis store. Pure: looks at the observation only. */
+#include "engines/redis/redis.h"
+
+#include <string.h>
+
+#include "kvsh/meta.h"
+
+static void check_deploy_zone(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    const char *name = json_str(in->args, "name");
+
+    for (size_t i = 0; name != NULL && i < c->n_zones; i++) {
+        if (strcmp(c->zones[i].name, name) == 0)
+            findings_add(f, SEVERITY_FATAL, "zone-exists", c->zones[i].id,
+                         "zone \"%s\" is deployed already as %s", name, c->zones[i].id);
+    }
+}
+
+static void check_deploy_sn(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    const char *host = json_str(in->args, "host");
+    int64_t port = json_int(in->args, "port", 0);
+
+    for (size_t i = 0; host != NULL && i < c->n_nodes; i++) {
+        const struct node *n = &c->nodes[i];
+        if (strcmp(n->host, host) == 0 && n->port == port) {
+            findings_add(
+                f, SEVERITY_FATAL, "address-taken", n->id,
+                "%s:%d is deployed already as %s: two storage nodes cannot share an address", host,
+                (int)port, n->id);
+            findings_remedy(f, "'show topology' lists the storage nodes and their addresses");
+        }
+    }
+}
+
+static void check_deploy_admin(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    const struct node *n = cluster_node(c, json_str(in->args, "sn"));
+
+    for (size_t i = 0; n != NULL && i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (s->kind == KIND_ADMIN && strcmp(s->node, n->id) == 0)
+            findings_add(f, SEVERITY_FATAL, "admin-exists", s->id, "%s has an admin already: %s",
+                         n->id, s->id);
+    }
+    if (json_get(in->args, "port") != NULL)
+        findings_add(f, SEVERITY_NOTE, "no-effect", c->store,
+                     "-port has no effect: an admin of a redis store is reached through its agent");
+}
+
+static void check_deploy_topology(const struct intent *in, const struct cluster *c,
+                                  struct findings *f)
+{
+    const char *name = json_str(in->args, "topology");
+    const struct json *candidate = name ? meta_doc(c->doc, "topology", name) : NULL;
+    const char *deployed = json_str(meta_doc(c->doc, "store", "store"), "topology");
+
+    if (candidate == NULL || (deployed != NULL && strcmp(deployed, name) == 0))
+        return;
+    if (json_int(candidate, "sequence", -1) != c->sequence) {
+        findings_add(f, SEVERITY_FATAL, "topology-old", name,
+                     "topology \"%s\" was made from sequence %lld, the store is at %lld", name,
+                     (long long)json_int(candidate, "sequence", -1), (long long)c->sequence);
+        findings_remedy(f, "'topology delete -name %s', then 'topology create' again", name);
+    }
+    JSON_FOREACH (rn, json_get(candidate, "rns")) {
+        const struct node *n = cluster_node(c, json_str(rn, "sn"));
+        if (n == NULL || n->status == STATUS_RUNNING)
+            continue;
+        findings_add(f, SEVERITY_BLOCK, "node-unreachable", n->id, "%s shall carry %s, but %s",
+                     n->id, json_key(rn), n->detail);
+        findings_remedy(f, "start the agent of %s, then repeat", n->id);
+    }
+}
+
+static const char *dir_state(const struct cluster *c, const struct service *s)
+{
+    const struct node *n = cluster_node(c, s->node);
+
+    if (s->dir_state != NULL)
+        return s->dir_state;
+    for (size_t i = 0; n != NULL && s->storage_dir != NULL && i < n->n_dirs; i++) {
+        if (strcmp(n->dirs[i].path, s->storage_dir) == 0)
+            return n->dirs[i].state;
+    }
+    return NULL;
+}
+
+bool redis_selected(const struct selection *sel, const struct service *s)
+{
+    for (size_t i = 0; i < sel->n; i++) {
+        if (sel->v[i] == s)
+            return true;
+    }
+    return false;
+}
+
+static size_t primaries_on(const struct cluster *c, const char *node)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_services; i++)
+        n += c->services[i].role == ROLE_MASTER && strcmp(c->services[i].node, node) == 0;
+    return n;
+}
+
+struct service *redis_successor(const struct cluster *c, const struct service *s,
+                                const struct selection *sel)
+{
+    struct service *best = NULL;
+    long best_rank = 0;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        struct service *r = &c->services[i];
+        const char *dir = dir_state(c, r);
+        long rank;
+
+        if (r->shard == NULL || strcmp(r->shard, s->shard) != 0 || r->role != ROLE_REPLICA ||
+            r->status != STATUS_RUNNING || !r->in_sync || redis_selected(sel, r))
+            continue;
+        /* A sound directory first, then the node with the fewest primaries. */
+        rank =
+            (dir == NULL || strcmp(dir, "ok") == 0 ? 0 : 1000000) + (long)primaries_on(c, r->node);
+        if (best == NULL || rank < best_rank) {
+            best = r;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+static size_t copies_left(const struct cluster *c, const char *shard, const struct selection *sel)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        left += s->shard && strcmp(s->shard, shard) == 0 && s->status == STATUS_RUNNING &&
+                !redis_selected(sel, s);
+    }
+    return left;
+}
+
+static void check_stop_one(const struct cluster *c, const struct service *s,
+                           const struct selection *sel, struct findings *f)
+{
+    const struct node *n = cluster_node(c, s->node);
+    size_t left = copies_left(c, s->shard, sel);
+
+    if (n == NULL || n->status != STATUS_RUNNING) {
+        findings_add(f, SEVERITY_FATAL, "node-unreachable", s->id, "%s cannot be stopped: %s",
+                     s->id, n ? n->detail : "its node is not known");
+        findings_remedy(f, "the agent of %s does the stopping; start it first", s->node);
+        return;
+    }
+    if (s->status != STATUS_RUNNING)
+        return;
+    if (left == 0) {
+        findings_add(f, SEVERITY_BLOCK, "last-copy", s->id,
+                     "stopping %s leaves shard %s without a live copy (0 of %zu)", s->id, s->shard,
+                     cluster_live_copies(c, s->shard));
+        findings_remedy(f, "start another service of %s first; 'show topology' lists them",
+                        s->shard);
+    } else if (s->role == ROLE_MASTER && redis_successor(c, s, sel) == NULL) {
+        findings_add(f, SEVERITY_BLOCK, "no-replica", s->id,
+                     "%s is the primary of %s and no replica in sync could take over", s->id,
+                     s->shard);
+        findings_remedy(f, "wait until a replica of %s is in sync: 'verify configuration'",
+                        s->shard);
+    } else if (left == 1) {
+        findings_add(f, SEVERITY_NOTE, "one-copy", s->shard,
+                     "shard %s has one live copy while %s is down", s->shard, s->id);
+    }
+}
+
+static void check_stop(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    struct arena arena = {0};
+    struct selection sel = {0};
+    struct err err = ERR_INIT;
+
+    /* What cannot be selected is expand's to refuse. Stopping the whole store is meant as it is
+     * said. */
+    if (redis_select(in, c, &arena, &sel, &err) == 0 && !sel.whole_store) {
+        for (size_t i = 0; i < sel.n; i++)
+            check_stop_one(c, sel.v[i], &sel, f);
+    }
+    arena_release(&arena);
+}
+
+static void check_start(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    struct arena arena = {0};
+    struct selection sel = {0};
+    struct err err = ERR_INIT;
+
+    if (redis_select(in, c, &arena, &sel, &err) == 0) {
+        for (size_t i = 0; i < sel.n; i++) {
+            const struct service *s = sel.v[i];
+            const char *dir = dir_state(c, s);
+            if (s->status != STATUS_RUNNING && dir != NULL && strcmp(dir, "ok") != 0)
+                findings_add(f, SEVERITY_NOTE, "dir-unusable", s->id,
+                             "storage directory %s of %s on %s is %s", s->storage_dir, s->id,
+                             s->node, dir);
+        }
+    }
+    arena_release(&arena);
+}
+
+void redis_check(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    static void (*const checks[VERB_COUNT])(const struct intent *, const struct cluster *,
+                                            struct findings *) = {
+        [VERB_DEPLOY_ZONE] = check_deploy_zone,   [VERB_DEPLOY_SN] = check_deploy_sn,
+        [VERB_DEPLOY_ADMIN] = check_deploy_admin, [VERB_DEPLOY_TOPOLOGY] = check_deploy_topology,
+        [VERB_START_SERVICE] = check_start,       [VERB_STOP_SERVICE] = check_stop,
+    };
+
+    if (checks[in->verb] != NULL)
+        checks[in->verb](in, c, f);
+}

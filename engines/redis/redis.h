@@ -1,0 +1,116 @@
+/*
+ * The redis engine: a store of redis-server processes in cluster mode, run through node agents. Private to
+ * engines/redis; the rest of the program sees engine_redis only.
+ *
+ *   rest.c      one call to an agent, its problems made into errors
+ *   observe.c   agents' answers made into a struct cluster
+ *   verify.c    findings about a cluster as it is
+ *   check.c     findings about an intent
+ *   expand.c    intents made into tasks
+ *   layout.c    shards, copies, directories and ports for a pool
+ *   task.c      perform and settled of each type of task
+ *   data.c      put, get, delete, scan
+ *
+ * Mapping: storage node = agent, shard rgN = a primary and its replicas, replication node = one process,
+ * partitions = 16384 hash slots, sequence number = replication offset.
+ */
+#pragma once
+
+#include "kvsh/engine.h"
+#include "kvsh/http.h"
+
+#define REDIS_SLOTS 16384
+
+extern const struct engine engine_redis;
+
+struct connection {
+    struct http *http;
+    char **nodes; /* configured addresses, for fetch */
+    size_t n_nodes;
+    char *secret_file;
+    int timeout_ms;
+};
+
+/* --- rest.c --- */
+
+/*
+ * One exchange with the agent at `url`. who names it in errors ("sn1 at 127.0.0.1:13230"). On success *answer (may be NULL) is the
+ * body, the caller's. A problem answer becomes its detail and advice: 401 ERR_DENIED, 422 ERR_INPUT, others ERR_FAILED.
+ * *status (may be NULL) tells the HTTP status of any complete answer, 0 otherwise.
+ */
+struct rest {
+    const char *method;
+    const char *url;
+    const char *path;
+    const char *who;
+    const struct json *body; /* NULL: none */
+    int timeout_ms;          /* 0: the connection's */
+};
+int rest_call(struct connection *cn, const struct rest *r, int *status, struct json **answer,
+              struct err *err);
+/* Makes an answer of http_perform(_all) into JSON; the same errors as rest_call(). */
+int rest_decode(const struct http_response *resp, const struct rest *r, struct json **answer,
+                struct err *err);
+
+/* --- observe.c --- */
+
+int redis_observe(struct connection *cn, const struct json *docs, struct cluster *c,
+                  struct err *err);
+/* Fills one node and its services from the agent's document; exposed for tests and fuzzing. Pure. */
+void redis_decode_node(struct cluster *c, struct node *n, const struct json *doc);
+/* Roles, lags and sync of all services, once every node is decoded. Pure. */
+void redis_settle_roles(struct cluster *c);
+
+/* The live part {"nodeId", "role", ...} of a service, or NULL when redis could not be asked. */
+const struct json *redis_live(const struct service *s);
+/* Does the service itself say that it owns hash slots? */
+bool redis_owns_slots(const struct service *s);
+/* Entry of node id `id` in the list of members that s reports, or NULL. */
+const struct json *redis_member(const struct service *s, const char *id);
+bool redis_member_has_flag(const struct json *member, const char *flag);
+/* "sn1 at 127.0.0.1:13230", in the cluster's arena. */
+const char *redis_where(struct cluster *c, const struct node *n);
+/* All replication nodes agree on members and slots and serve; else *why says what is missing. */
+bool redis_converged(struct cluster *c, const char **why);
+
+/* --- pure parts --- */
+
+void redis_verify(const struct cluster *c, struct findings *f);
+void redis_check(const struct intent *in, const struct cluster *c, struct findings *f);
+int redis_expand(const struct intent *in, const struct cluster *c, struct plan *p, struct err *err);
+int redis_layout(const struct cluster *c, const char *pool, int partitions, struct json *candidate,
+                 struct findings *f, struct err *err);
+
+/*
+ * The services an intent means: args "services", or "allRns" with an optional "zone". Pointers into c, array in
+ * *arena. Unknown names: ERR_INPUT with near names.
+ */
+struct selection {
+    struct service **v;
+    size_t n;
+    bool whole_store; /* all replication nodes, no zone named */
+};
+int redis_select(const struct intent *in, const struct cluster *c, struct arena *arena,
+                 struct selection *sel, struct err *err);
+bool redis_selected(const struct selection *sel, const struct service *s);
+/* The replica that should take over from primary s when the selection stops; NULL when there is none in sync. */
+struct service *redis_successor(const struct cluster *c, const struct service *s,
+                                const struct selection *sel);
+
+/* CRC16 (XMODEM) of the key or of its {hash tag}, modulo 16384: Redis Cluster specification, "Key distribution model". */
+int redis_slot(const char *key);
+
+/* --- task.c, data.c --- */
+
+int redis_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
+enum settled redis_settled(struct connection *cn, const struct task *t, struct perform *p,
+                           struct err *err);
+int redis_put(struct connection *cn, const struct json *docs, const char *key, const char *value,
+              bool *inserted, int *copies, struct err *err);
+int redis_get(struct connection *cn, const struct json *docs, const char *key, char **value,
+              struct err *err);
+int redis_del(struct connection *cn, const struct json *docs, const char *key, bool *deleted,
+              struct err *err);
+int redis_scan(struct connection *cn, const struct json *docs,
+               int (*each)(void *arg, const char *key, const char *value), void *arg,
+               struct err *err);

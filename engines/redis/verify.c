@@ -1,0 +1,289 @@
+/* Findings about a redis store as it is. Pure: looks at the observation only. */
+#include "engines/redis/redis.h"
+
+#include <string.h>
+
+static bool dir_is_bad(const char *state)
+{
+    return state != NULL && strcmp(state, "ok") != 0;
+}
+
+static const struct storage_dir *find_dir(const struct node *n, const char *path)
+{
+    for (size_t i = 0; n != NULL && path != NULL && i < n->n_dirs; i++) {
+        if (strcmp(n->dirs[i].path, path) == 0)
+            return &n->dirs[i];
+    }
+    return NULL;
+}
+
+static bool dir_is_used(const struct cluster *c, const struct node *n, const char *path)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (strcmp(s->node, n->id) == 0 && s->storage_dir && strcmp(s->storage_dir, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void verify_node(const struct cluster *c, const struct node *n, struct findings *f)
+{
+    if (n->status == STATUS_UNREACHABLE) {
+        findings_add(f, SEVERITY_VIOLATION, "node-unreachable", n->id, "%s", n->detail);
+        findings_remedy(f, "start the agent on %s: kvagentd start -root KVROOT", n->host);
+        return;
+    }
+    if (n->status == STATUS_ERROR) {
+        findings_add(f, SEVERITY_VIOLATION, "node-identity", n->id, "%s at %s:%d: %s", n->id,
+                     n->host, n->port, n->detail);
+        findings_remedy(
+            f, "check the address of %s, and that its KVROOT is the one it was deployed with",
+            n->id);
+        return;
+    }
+    /* A directory that carries services is reported with them. */
+    for (size_t i = 0; i < n->n_dirs; i++) {
+        const struct storage_dir *d = &n->dirs[i];
+        if (dir_is_bad(d->state) && !dir_is_used(c, n, d->path))
+            findings_add(f, SEVERITY_VIOLATION, "dir-unusable", n->id,
+                         "storage directory %s on %s is %s", d->path, n->id, d->state);
+    }
+}
+
+static void verify_admin(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct node *n = cluster_node(c, s->node);
+
+    if (s->status == STATUS_UNDEPLOYED) {
+        findings_add(f, SEVERITY_VIOLATION, "undeployed", s->id, "%s on %s: %s", s->id, s->node,
+                     s->detail);
+        findings_remedy(f, "deploy it again with 'plan deploy-admin -sn %s'", s->node);
+    } else if (n != NULL && n->status == STATUS_RUNNING &&
+               n->metadata_version < c->metadata_version) {
+        findings_add(f, SEVERITY_NOTE, "metadata-old", s->id,
+                     "%s keeps version %lld of the store's metadata, the newest is %lld", s->id,
+                     (long long)n->metadata_version, (long long)c->metadata_version);
+        findings_remedy(f, "the next plan brings it up to date");
+    }
+}
+
+/* Directory trouble is worth a finding whether the process still runs or not. Returns true when
+ * there was one. */
+static bool verify_dir(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct storage_dir *d = find_dir(cluster_node(c, s->node), s->storage_dir);
+    const char *state = s->dir_state ? s->dir_state : d ? d->state : NULL;
+
+    if (!dir_is_bad(state))
+        return false;
+    findings_add(f, SEVERITY_VIOLATION, "dir-unusable", s->id,
+                 "storage directory %s of %s on %s is %s%s", s->storage_dir, s->id, s->node, state,
+                 s->status == STATUS_RUNNING
+                     ? "; the process keeps running from memory and loses its data when it stops"
+                     : "");
+    if (s->status == STATUS_RUNNING)
+        findings_remedy(
+            f,
+            "'plan stop-service -service %s -wait', replace the disk or directory, 'plan "
+            "start-service -service %s -wait'",
+            s->id, s->id);
+    else
+        findings_remedy(f, "mount or create %s on %s, then 'plan start-service -service %s'",
+                        s->storage_dir, s->node, s->id);
+    return true;
+}
+
+static void verify_down(const struct service *s, struct findings *f)
+{
+    if (s->stopped_by != 0) {
+        findings_add(f, SEVERITY_NOTE, "stopped", s->id,
+                     "%s on %s was stopped by plan %lld and is not running", s->id, s->node,
+                     (long long)s->stopped_by);
+    } else if (s->status == STATUS_STARTING) {
+        findings_add(f, SEVERITY_NOTE, "starting", s->id, "%s on %s is starting%s%s", s->id,
+                     s->node, s->detail ? ": " : "", s->detail ? s->detail : "");
+        findings_remedy(f, "wait, and verify again");
+        return;
+    } else {
+        findings_add(f, SEVERITY_VIOLATION, "service-down", s->id,
+                     "%s on %s should run and is %s%s%s", s->id, s->node, status_name(s->status),
+                     s->detail ? ": " : "", s->detail ? s->detail : "");
+    }
+    findings_remedy(f, "start it with 'plan start-service -service %s'", s->id);
+}
+
+static void verify_replica(const struct service *s, struct findings *f)
+{
+    const struct json *live = redis_live(s);
+
+    if (json_bool(live, "syncInProgress", false)) {
+        findings_add(f, SEVERITY_NOTE, "copying", s->id, "%s on %s is copying its shard", s->id,
+                     s->node);
+        findings_remedy(f, "wait, and verify again");
+    } else if (!json_bool(live, "linkUp", false)) {
+        findings_add(f, SEVERITY_VIOLATION, "replica-link", s->id,
+                     "replica %s on %s has no link to its primary", s->id, s->node);
+        findings_remedy(f, "see the log of %s; 'ping' shows whether the primary answers", s->id);
+    }
+}
+
+static void verify_process(const struct service *s, struct findings *f)
+{
+    const struct json *live = redis_live(s);
+    const char *id = json_str(live, "nodeId"), *expected = json_str(live, "expectedNodeId");
+    const char *state = json_str(live, "clusterState");
+
+    if (id != NULL && expected != NULL && strcmp(id, expected) != 0)
+        findings_add(f, SEVERITY_VIOLATION, "identity", s->id,
+                     "%s on %s runs as cluster member %.8s, but was deployed as %.8s", s->id,
+                     s->node, id, expected);
+    if (s->role == ROLE_UNKNOWN)
+        findings_add(f, SEVERITY_VIOLATION, "two-primaries", s->id,
+                     "%s on %s calls itself primary of %s, but another copy is", s->id, s->node,
+                     s->shard);
+    if (s->role == ROLE_REPLICA)
+        verify_replica(s, f);
+    if (!json_bool(live, "aofOk", true))
+        findings_add(f, SEVERITY_VIOLATION, "persistence", s->id,
+                     "%s on %s cannot write its data to disk", s->id, s->node);
+    if (state != NULL && strcmp(state, "ok") != 0)
+        findings_add(f, SEVERITY_VIOLATION, "cluster-state", s->id,
+                     "%s on %s says that the cluster state is %s", s->id, s->node, state);
+    if (s->max_bytes > 0 && s->used_bytes > s->max_bytes / 5 * 4)
+        findings_add(f, SEVERITY_NOTE, "memory", s->id, "%s on %s uses %lld %% of its memory limit",
+                     s->id, s->node, (long long)(s->used_bytes * 100 / s->max_bytes));
+}
+
+static void verify_rn(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct node *n = cluster_node(c, s->node);
+
+    if (n == NULL || n->status != STATUS_RUNNING) {
+        if (s->stopped_by == 0)
+            findings_add(f, SEVERITY_VIOLATION, "service-down", s->id,
+                         "%s on %s cannot be seen: %s", s->id, s->node,
+                         n ? "its agent does not answer as it should" : "no such node");
+        else
+            verify_down(s, f);
+        return;
+    }
+    if (s->status == STATUS_UNDEPLOYED) {
+        findings_add(f, SEVERITY_VIOLATION, "undeployed", s->id, "%s on %s: %s", s->id, s->node,
+                     s->detail);
+        findings_remedy(f, "finish its plan with 'plan execute', see 'show plans'");
+        return;
+    }
+    if (verify_dir(c, s, f) && s->status != STATUS_RUNNING && s->stopped_by == 0)
+        return;
+    if (s->status != STATUS_RUNNING)
+        verify_down(s, f);
+    else
+        verify_process(s, f);
+}
+
+static void verify_shard(const struct cluster *c, const struct shard *sh, struct findings *f)
+{
+    const struct service *master = cluster_master(c, sh->id);
+
+    if (master == NULL) {
+        findings_add(f, SEVERITY_VIOLATION, "no-primary", sh->id,
+                     "shard %s has no primary: its %d hash slots are not served", sh->id,
+                     sh->partitions);
+        findings_remedy(f, "start its services; 'show topology' lists them");
+    }
+    for (size_t i = 0; i < c->n_services; i++) {
+        for (size_t k = i + 1; k < c->n_services; k++) {
+            const struct service *a = &c->services[i], *b = &c->services[k];
+            if (a->shard && b->shard && strcmp(a->shard, sh->id) == 0 &&
+                strcmp(b->shard, sh->id) == 0 && strcmp(a->node, b->node) == 0)
+                findings_add(f, SEVERITY_VIOLATION, "same-node", sh->id,
+                             "%s and %s of shard %s share %s: one host lost is two copies lost",
+                             a->id, b->id, sh->id, a->node);
+        }
+    }
+}
+
+/* What each member believes about the others. */
+static void verify_views(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct json *live = redis_live(s);
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *o = &c->services[i];
+        const char *id = json_str(redis_live(o), "nodeId");
+        const struct json *m = redis_member(s, id);
+
+        if (o->kind != KIND_RN || id == NULL || o == s)
+            continue;
+        if (m == NULL)
+            findings_add(f, SEVERITY_VIOLATION, "not-a-member", o->id, "%s does not know %s", s->id,
+                         o->id);
+        else if (redis_member_has_flag(m, "fail"))
+            findings_add(f, SEVERITY_VIOLATION, "view-fail", o->id,
+                         "%s takes %s for failed although it runs", s->id, o->id);
+    }
+    JSON_FOREACH (m, json_get(live, "nodes")) {
+        JSON_FOREACH (open, json_get(m, "open")) {
+            findings_add(f, SEVERITY_VIOLATION, "open-slot", s->id,
+                         "hash slot %lld on %s is left half moved",
+                         (long long)json_int(open, "slot", -1), s->id);
+        }
+    }
+    if (json_int(live, "slotsAssigned", REDIS_SLOTS) != REDIS_SLOTS)
+        findings_add(f, SEVERITY_VIOLATION, "slots", s->id,
+                     "%s knows owners for %lld of %d hash slots", s->id,
+                     (long long)json_int(live, "slotsAssigned", 0), REDIS_SLOTS);
+}
+
+static void verify_spread(const struct cluster *c, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        size_t primaries = 0;
+        for (size_t k = 0; k < c->n_shards; k++) {
+            const struct service *m = cluster_master(c, c->shards[k].id);
+            primaries += m != NULL && strcmp(m->node, c->nodes[i].id) == 0;
+        }
+        if (c->n_shards >= 3 && primaries * 2 > c->n_shards)
+            findings_add(
+                f, SEVERITY_NOTE, "primaries-together", c->nodes[i].id,
+                "%s carries %zu of %zu primaries: without it no majority can elect new ones",
+                c->nodes[i].id, primaries, c->n_shards);
+    }
+    if (c->n_shards > 0 && c->n_shards < 3)
+        findings_add(f, SEVERITY_NOTE, "few-shards", c->store,
+                     "%zu shard%s cannot elect a new primary by themselves", c->n_shards,
+                     c->n_shards == 1 ? "" : "s");
+}
+
+/* Services an agent has that the store does not declare. */
+static void verify_strangers(const struct cluster *c, const struct node *n, struct findings *f)
+{
+    JSON_FOREACH (s, json_get(n->raw, "services")) {
+        const char *id = json_str(s, "id");
+        if (id != NULL && n->status == STATUS_RUNNING && cluster_service(c, id) == NULL)
+            findings_add(f, SEVERITY_NOTE, "undeclared", n->id,
+                         "%s has a service %s that the store does not declare", n->id, id);
+    }
+}
+
+void redis_verify(const struct cluster *c, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        verify_node(c, &c->nodes[i], f);
+        verify_strangers(c, &c->nodes[i], f);
+    }
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (c->services[i].kind == KIND_ADMIN)
+            verify_admin(c, &c->services[i], f);
+        else
+            verify_rn(c, &c->services[i], f);
+    }
+    for (size_t i = 0; i < c->n_shards; i++)
+        verify_shard(c, &c->shards[i], f);
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (redis_live(&c->services[i]) != NULL && c->services[i].status == STATUS_RUNNING)
+            verify_views(c, &c->services[i], f);
+    }
+    verify_spread(c, f);
+}
