@@ -282,12 +282,11 @@ static bool may_start_empty(struct doing *d, const struct service *s)
     return master != NULL && master != s && redis_owns_slots(master);
 }
 
-static int check_fresh(struct doing *d, const struct service *s, struct err *err)
+static int check_fresh(const struct service *s, struct err *err)
 {
     const struct json *live = redis_live(s);
     int64_t keys = json_int(live, "keys", 0);
 
-    (void)d;
     if (keys == 0 || json_int(live, "knownNodes", 1) > 1)
         return 0;
     err_set(err, ERR_FAILED, "%s on %s found %lld keys in %s: the directory was not empty", s->id,
@@ -297,7 +296,7 @@ static int check_fresh(struct doing *d, const struct service *s, struct err *err
 }
 
 /* In sync as replica, or serving as primary. *why: what is still missing. */
-static bool serves(struct doing *d, const struct service *s, const char **why)
+static bool serves(const struct service *s, const char **why)
 {
     const struct json *live = redis_live(s);
     const char *state = json_str(live, "clusterState");
@@ -339,12 +338,12 @@ static int await_service(struct doing *d, struct err *err)
 
         if (look(d, err) != 0 || (s = find_target(d, d->t->target, &n, err)) == NULL)
             return -1;
-        if (s->status == STATUS_RUNNING && serves(d, s, &why) && redis_converged(&d->c, &why))
+        if (s->status == STATUS_RUNNING && serves(s, &why) && redis_converged(&d->c, &why))
             return 0;
         if (s->status == STATUS_ERROR || s->status == STATUS_STOPPED)
             return err_set(err, ERR_FAILED, "%s on %s ended again%s%s", s->id, s->node,
                            s->detail ? ": " : "", s->detail ? s->detail : "");
-        if (serves(d, s, &why) && time_mono_ms() - since > SETTLE_MS / 6)
+        if (serves(s, &why) && time_mono_ms() - since > SETTLE_MS / 6)
             return 0; /* it does its part; that others are down is not this task's */
         if (moves(s))
             since = time_mono_ms();
@@ -377,7 +376,7 @@ static int do_start(struct doing *d, struct err *err)
         if (await_service(d, err) != 0)
             return -1;
     } else if (look(d, err) != 0 || (s = find_target(d, d->t->target, &n, err)) == NULL ||
-               check_fresh(d, s, err) != 0) {
+               check_fresh(s, err) != 0) {
         return -1;
     }
     s = cluster_service(&d->c, d->t->target);
@@ -397,8 +396,8 @@ static enum settled started(struct doing *d, struct err *err)
     if (s->status != STATUS_RUNNING)
         return SETTLED_NO;
     if (json_bool(d->t->args, "fresh", false))
-        return check_fresh(d, s, err) == 0 ? SETTLED_YES : SETTLED_NO;
-    return serves(d, s, &why) ? SETTLED_YES : SETTLED_NO;
+        return check_fresh(s, err) == 0 ? SETTLED_YES : SETTLED_NO;
+    return serves(s, &why) ? SETTLED_YES : SETTLED_NO;
 }
 
 /* --- stop --- */
@@ -535,7 +534,7 @@ static int do_assign(struct doing *d, struct err *err)
         return -1;
     if (live == NULL)
         return err_set(err, ERR_FAILED, "%s on %s does not run", s->id, s->node);
-    if (check_fresh(d, s, err) != 0)
+    if (check_fresh(s, err) != 0)
         return -1;
     /* Distinct epochs before the first meeting save the cluster from sorting them out. Once it
      * knows others the chance is gone, and harmless. */
@@ -569,7 +568,7 @@ static int do_meet(struct doing *d, struct err *err)
     const struct json *peers = json_get(d->t->args, "peers");
     size_t done = 0;
 
-    if (s == NULL || check_fresh(d, s, err) != 0)
+    if (s == NULL || check_fresh(s, err) != 0)
         return -1;
     JSON_FOREACH (peer, peers) {
         if (act(d, s, "meet", json_copy(peer), NULL, err) != 0)
