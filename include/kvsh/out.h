@@ -49,6 +49,7 @@ struct out_table {
     bool single;                  /* at most one row, its cells go into returnValue itself */
     bool chatter;                 /* left out of the text under -quiet (all is well) */
     bool no_heading;              /* aligned columns without the line of titles */
+    bool json_only;               /* its rows are in JSON alone: the text says the same as the command's error */
     const char *empty;            /* text when the table stayed without rows, or NULL: nothing */
 };
 

@@ -64,6 +64,9 @@ int shell_run_stream(struct shell *sh, FILE *in, const char *name);
 int shell_run_prompt(struct shell *sh);
 
 bool shell_is_prompt(const struct shell *sh);
+/* The line of the command being run, quoted where needed, values of secret options masked: what a plan remembers as
+ * "typed". Without the program's own flags. "" when none runs. */
+const char *shell_command_line(const struct shell *sh);
 bool shell_wants_quit(const struct shell *sh);
 
 /* Completion without a terminal: candidates (whole words) for the end of `line`; for `complete` and for tests. */
