@@ -94,35 +94,34 @@ struct json *json_parse(const char *text, size_t len, struct err *err)
     return wrap(c);
 }
 
+static bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\';
+}
+
 /* Quoted and escaped; what is not UTF-8 becomes U+FFFD, so that the text always parses. */
 static void print_string(struct buf *b, const char *s)
 {
     buf_addc(b, '"');
     while (*s) {
-        size_t plain = 0;
+        size_t n = 0;
 
-        while ((unsigned char)s[plain] >= 0x20 && s[plain] < 0x7f && s[plain] != '"' &&
-               s[plain] != '\\')
-            plain++;
-        buf_add(b, s, plain);
-        s += plain;
-        if (*s == '\0')
-            break;
-        if (*s == '"' || *s == '\\') {
-            buf_addf(b, "\\%c", *s++);
-        } else if (*s == '\n' || *s == '\t') {
-            buf_adds(b, *s++ == '\n' ? "\\n" : "\\t");
-        } else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
-            buf_addf(b, "\\u%04x", (unsigned)*s++);
-        } else if (utf8_sequence(s) == 0) {
-            buf_adds(b, UTF8_REPLACEMENT);
-            s++;
-        } else {
-            size_t n = utf8_sequence(s);
-
+        while (is_plain(s[n]))
+            n++;
+        if (n > 0) {
             buf_add(b, s, n);
-            s += n;
+        } else if (*s == '"' || *s == '\\') {
+            buf_addf(b, "\\%c", *s);
+        } else if (*s == '\n' || *s == '\t') {
+            buf_adds(b, *s == '\n' ? "\\n" : "\\t");
+        } else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
+            buf_addf(b, "\\u%04x", (unsigned)*s);
+        } else if ((n = utf8_sequence(s)) > 0) {
+            buf_add(b, s, n);
+        } else {
+            buf_adds(b, UTF8_REPLACEMENT);
         }
+        s += n ? n : 1;
     }
     buf_addc(b, '"');
 }

@@ -5,10 +5,12 @@
  * should see them, and never prints. Both renderings come from the same cells, so they cannot disagree:
  *
  *   text  rows of a table with a template are printed one by one through it; neighbouring rows of a
- *         table without one are aligned in columns under their titles
+ *         table without one are aligned in columns under their titles; "-" is a cell not set
  *   JSON  {"operation", "returnCode", "description", "returnValue": {...}, "schema": "kvsh/1"};
- *         each declared table is a member of returnValue under its key: an array of objects, or for a `single`
- *         table its members directly in returnValue. Cells not set are absent. "notes" is an array of sentences.
+ *         each declared table is a member of returnValue under its key: an array of objects (there also when
+ *         empty), or for a `single` table its members directly in returnValue. Cells not set are absent. Beside
+ *         returnValue, only when there is something to say: "notes", an array of sentences, and on failure
+ *         "advice" and "position" (the prefix given to out_finish()).
  *
  * Template: text with {column}, {column:10} (left-aligned, padded to 10), {column:-10} (right-aligned) and
  * {?column|...} (printed only when that cell is set and neither false nor ""; does not nest, may hold {column}s).
@@ -27,7 +29,7 @@ enum out_type {
     OUT_STR,
     OUT_INT,
     OUT_BOOL,     /* text: yes/no */
-    OUT_TIME,     /* int64_t milliseconds since 1970; text "2025-12-30 14:20:01 UTC", JSON RFC 3339 */
+    OUT_TIME,     /* int64_t milliseconds since 1970; text "2025-12-30 14:20:01 UTC", JSON RFC 3339; 0: not set */
     OUT_DURATION, /* int64_t milliseconds; text "1.2 s", "3 min 5 s"; JSON the number, key ends in Ms */
     OUT_BYTES,    /* int64_t; text "8 GB" (powers of 1024); JSON the number */
     OUT_PERCENT,  /* int64_t 0..100; text "45 %"; JSON the number */
@@ -37,7 +39,7 @@ enum out_type {
 
 struct out_col {
     const char *key;   /* JSON member, camelCase */
-    const char *title; /* heading of the column in aligned text */
+    const char *title; /* heading of the column in aligned text; NULL: the column is for JSON alone */
     enum out_type type;
     const char *meaning; /* one line for manual and schema */
 };
@@ -88,7 +90,7 @@ void out_flush(struct out *out);
 /*
  * Renders the rest. err is the command's outcome (ERR_OK or not): in JSON it fills returnCode and
  * description, in text it is printed on the diagnostics stream as "error text" and, indented, the advice;
- * prefix (file and line of a script, or NULL) stands before it. Codes VIOLATIONS with an empty text print nothing
+ * prefix (file and line of a script, or NULL) and ": " stand before it. Codes VIOLATIONS with an empty text print nothing
  * more. Returns the exit status, 1 when writing the results failed (and says so, unless the reader went away: EPIPE).
  */
 int out_finish(struct out *out, const struct err *err, const char *prefix);
