@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Manual pages render without a warning and name the options that the programs name, and no others."""
+import os
+import re
+import subprocess
+
+import source
+import tap
+
+BUILD = tap.build_dir()
+PAGES = {"kvsh.1": "kvsh", "kvsh-commands.7": None, "kvsh.conf.5": None, "kvagentd.8": "kvagentd"}
+
+
+def path_of(page):
+    """In the source or, when generated, in the build."""
+    for top in (source.ROOT, BUILD):
+        path = os.path.join(top, "man", page)
+        if os.path.exists(path):
+            return path
+    raise AssertionError("man/%s is neither in the source nor in the build" % page)
+
+
+def text_of(page):
+    with open(path_of(page), encoding="utf-8") as f:
+        return f.read()
+
+
+def output(*words):
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=dict(os.environ, HOME="/nonexistent"))
+    return done.stdout + done.stderr
+
+
+def pages_render():
+    """Every page renders without a warning"""
+    faults = []
+    for page in PAGES:
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", path_of(page)], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        faults += ["%s: %s" % (page, line) for line in done.stdout.splitlines()]
+        if done.returncode != 0:
+            faults.append("%s: groff ended with %d" % (page, done.returncode))
+    source.report(faults, "complaints of groff")
+
+
+def sections_are_there():
+    """Every page has the sections that readers look for"""
+    faults = []
+    for page in PAGES:
+        text = text_of(page)
+        name = page.rpartition(".")[0]
+        for section in ("NAME", "DESCRIPTION", "SEE ALSO"):
+            if not re.search(r"^\.SH \"?%s\"?$" % section, text, re.M):
+                faults.append("%s: no section %s" % (page, section))
+        if not re.search(r"^%s \\- " % re.escape(name).replace(r"\-", r"\\?-"), text, re.M):
+            faults.append("%s: no line 'NAME \\- what it is'" % page)
+        if not re.search(r"^\.TH \S+ %s\b" % page[-1], text, re.M):
+            faults.append("%s: .TH names another section" % page)
+    source.report(faults, "missing sections")
+
+
+def options_agree():
+    """-help and manual name the same options"""
+    faults = []
+    for page, program in PAGES.items():
+        if not program:
+            continue
+        text = text_of(page).replace("\\-", "-").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "")
+        in_help = set(re.findall(r"(?<![\w-])-([a-z][a-z_-]+)", output(os.path.join(BUILD, program), "-help")))
+        options = text.split(".SH OPTIONS")[-1].split("\n.SH ")[0] if program == "kvsh" else text
+        in_man = set(re.findall(r"(?:^|(?<=[\s\[|,]))-([a-z][a-z_-]+)", options, re.M))
+        faults += ["-%s: %s -help has it, %s has not" % (o, program, page) for o in sorted(in_help - in_man)]
+        faults += ["-%s: %s has it, %s -help has not" % (o, page, program) for o in sorted(in_man - in_help)]
+        if not in_help:
+            faults.append("%s -help names no options" % program)
+    source.report(faults, "differences between -help and manual")
+
+
+def statuses_agree():
+    """The table of exit statuses is that of lib/err.def"""
+    text = text_of("kvsh.1")
+    faults = []
+    for name, status, meaning in re.findall(r'^ERR\((\w+), (\d+), \d+, "(.*)"\)$', source.read("lib/err.def"), re.M):
+        if name == "INTERNAL":
+            continue
+        if not re.search(r"^\.TP\n\.B %s\n%s" % (status, re.escape(meaning).replace(r"\-", r"\\?-")), text, re.M):
+            faults.append("%s: %s %s" % (name, status, meaning))
+    source.report(faults, "exit statuses that kvsh.1 does not tell as err.def does")
+
+
+def every_command_is_described():
+    """kvsh-commands(7) has every command that help has"""
+    text = text_of("kvsh-commands.7").replace("\\-", "-")
+    names = re.findall(r'\.name = "([^"]+)"', "".join(
+        source.read(p) for p in source.files(("commands",), ".c") if "CMD_HIDDEN" not in source.read(p)))
+    tap.ok(len(names) > 30, "the commands were found (%d)" % len(names))
+    source.report([n for n in names if n not in text], "commands missing in kvsh-commands(7)")
+
+
+if __name__ == "__main__":
+    tap.main([pages_render, sections_are_there, options_agree, statuses_agree, every_command_is_described])

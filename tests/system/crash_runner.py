@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""kill -9 of the runner in the middle of plan deploy-topology; plan execute goes on from there."""
+import crashes
+import tap
+
+
+def runner():
+    """The runner is killed"""
+    def victim(lab, shell):
+        pid = crashes.runner_of(lab)
+        if not crashes.kill(pid):
+            return ("SUCCEEDED",)
+        status = shell.wait(60)
+        tap.ok(status == 4, "the waiting shell says that the plan was interrupted (status %s)" % status)
+        return ("INTERRUPTED",)
+    crashes.several((0.1, 0.5, 1.0, 1.8), victim)
+
+
+def shell_and_runner():
+    """The shell and the runner are killed together"""
+    def victim(lab, shell):
+        shell.kill()
+        shell.wait()
+        return ("INTERRUPTED",) if crashes.kill(crashes.runner_of(lab)) else ("SUCCEEDED",)
+    crashes.several((0.3, 1.3), victim)
+
+
+if __name__ == "__main__":
+    tap.main([runner, shell_and_runner])

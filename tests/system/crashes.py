@@ -1,0 +1,76 @@
+"""Shared by the tests that kill something in the middle of plan deploy-topology."""
+import os
+import re
+import signal
+import time
+
+import kvtest
+import tap
+from kvtest import wait_for
+
+PLAN = 8  # deploy-topology is the eighth plan of the script
+
+
+def prepared():
+    """A laboratory in which only the last line of the script is left to do."""
+    lab = kvtest.Lab()
+    lab.start()
+    lab.deploy(lab.deploy_lines()[:-1])
+    return lab
+
+
+def runner_of(lab):
+    """The pid of the process that executes the plan, or None."""
+    for pid in kvtest.processes_of(lab.folder):
+        if b"run-plan" in kvtest._proc(pid, "cmdline"):
+            return pid
+    return None
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+        return True
+    except (ProcessLookupError, TypeError):
+        return False
+
+
+def finish(lab):
+    """plan execute ends what was begun, and the store is well."""
+    if lab.plan_state(PLAN) != "SUCCEEDED":
+        run = lab.kvsh("plan execute -id %d -wait" % PLAN)
+        tap.contains(run.out, "Plan %d ended successfully" % PLAN, "plan execute")
+    tap.equal(lab.plan_state(PLAN), "SUCCEEDED", "state of the plan in the end")
+    lab.verify_clean()
+    tap.equal((len(lab.members("primary")), len(lab.members("replica"))), (3, 6), "primaries and replicas")
+    run = lab.kvsh(["put", "-key", "k", "-value", "v"])
+    tap.contains(run.out, "Put OK, inserted.", "put")
+
+
+def killed_at(seconds, victim):
+    """Starts the plan, calls victim(lab) after so long, then finishes. victim returns the states allowed afterwards."""
+    lab = prepared()
+    try:
+        shell = lab.spawn(lab.deploy_lines()[-1])
+        wait_for(lambda: lab.plan_state(PLAN) is not None, "the plan is in the journal")
+        time.sleep(seconds)
+        before = lab.plan_state(PLAN)
+        allowed = victim(lab, shell)
+        state = lab.plan_state(PLAN)
+        shown = lab.kvsh("show plan -id %d" % PLAN).out
+        progress = re.findall(r"^ *(?:Successful|Total tasks|Incomplete|Progress percent):.*$", shown, re.M)
+        tap.note("%s before, %s after; %s" % (before, state, "; ".join(" ".join(p.split()) for p in progress)))
+        tap.ok(state in allowed, "state is %s, allowed are %s; show plan:\n%s" % (state, allowed, shown))
+        finish(lab)
+        shell.kill()
+        shell.communicate()
+        lab.everything_ended()
+        return before
+    finally:
+        lab.close()
+
+
+def several(instants, victim):
+    """At several instants; at least one of them has to be in the middle of the plan."""
+    states = [killed_at(seconds, victim) for seconds in instants]
+    tap.ok("RUNNING" in states, "one of the instants is in the middle (states: %s)" % states)
