@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -291,7 +292,7 @@ static const char *reason_text(struct http_exchange *x, CURLcode result)
     char *r = x->reason;
 
     if (!*r)
-        strncpy(r, x->curl->easy_strerror(result), sizeof x->reason - 1);
+        snprintf(r, sizeof x->reason, "%s", x->curl->easy_strerror(result));
     if (islower((unsigned char)r[1]))
         r[0] = (char)tolower((unsigned char)r[0]);
     r[strcspn(r, "\r\n")] = '\0';

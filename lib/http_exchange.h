@@ -1,7 +1,7 @@
 /* One exchange: from a request to a curl handle, and from the handle's result to a response. */
 #pragma once
 
-#include "curl_api.h"
+#include "http_curl.h"
 #include "kvsh/buf.h"
 #include "kvsh/http.h"
 
@@ -24,7 +24,7 @@ struct http_exchange {
     struct curl_slist *headers;
     struct buf body;
     bool has_head; /* the answer's headers have come to their end */
-    char *where; /* "host:port" of the URL, for people */
+    char *where;   /* "host:port" of the URL, for people */
     int timeout_ms;
     int64_t started_ms;
     char reason[CURL_ERROR_SIZE];

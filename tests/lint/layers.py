@@ -29,12 +29,12 @@ EXCEPTIONS = {"cli/main.c": {"commands"}}
 # Each library is included by these files or folders only.
 LIBRARIES = {
     r"cjson/.*|cJSON\.h": ("lib/json.c",),
-    r"curl/.*": ("lib/http.c",),
+    r"curl/.*": ("lib/http",),
     r"sqlite3\.h": ("lib/db",),
     r"ini\.h": ("lib/conf.c",),
     r"hiredis/.*|hiredis\.h": ("agent/",),
     r"microhttpd\.h": ("agent/", "tests/"),
-    r"gnutls/.*": ("agent/", "lib/http"),
+    r"gnutls/.*": ("agent/", "tests/"),
     r"histedit\.h|editline/.*": ("cli/",),
 }
 OWNER_OF = {"kvsh/%s.h" % name: layer for layer, names in OWNERS.items() for name in names.split()}

@@ -80,7 +80,7 @@ static enum MHD_Result answer(struct MHD_Connection *c, const char *method, cons
     struct MHD_Response *r;
 
     if (strncmp(url, "/slow/", 6) == 0)
-        time_sleep_ms(atoi(url + 6));
+        time_sleep_ms((int)strtol(url + 6, NULL, 10));
     if (strcmp(url, "/endless") == 0)
         return respond(
             c, 200,

@@ -1,4 +1,4 @@
-#include "curl_api.h"
+#include "http_curl.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
