@@ -35,8 +35,8 @@ missing_packages() {
     package_there redis-server || command -v valkey-server >/dev/null || echo redis-server
 }
 
-# A freshly installed redis-server would start as a service of the system. The policy of a machine that has
-# one already is left alone; otherwise a policy that starts nothing stands there while apt works.
+# A freshly installed redis-server would start as a service of the system, now and at every boot. Kept from both: while apt
+# works there is a policy that starts nothing (unless the machine has a policy of its own), and the service is left disabled.
 POLICY=/usr/sbin/policy-rc.d
 policy_made=
 
@@ -44,7 +44,7 @@ policy_put() {
     [ -e "$POLICY" ] && return
     printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null && policy_made=yes
     as_root chmod 755 "$POLICY"
-    say "no service is started meanwhile ($POLICY, removed afterwards)"
+    say "no service is started meanwhile (by $POLICY, removed afterwards)"
 }
 
 policy_remove() {
@@ -84,7 +84,13 @@ setup_packages() {
     apt_install $missing || {
         as_root apt-get -q update </dev/null >&2 && apt_install $missing
     } || die "apt-get could not install: $missing"
-    policy_remove
+    case " $missing " in
+    *" redis-server "*)
+        policy_remove
+        as_root update-rc.d redis-server disable >/dev/null 2>&1 ||
+            say "could not disable the service redis-server, which apt enabled for the next boot"
+        ;;
+    esac
     trap - EXIT INT TERM HUP
 }
 
