@@ -101,9 +101,12 @@ static int take_entry(void *user, const char *section, const char *key, const ch
 {
     struct reading *r = user;
     struct conf *c = r->conf;
-    struct conf_entry *e = ARENA_PUSH(&c->arena, c->entries, c->count);
     struct conf_section cs = conf_section_split(section, strlen(section));
+    struct conf_entry *e;
 
+    if (!*key)
+        return 0; /* an error of that line */
+    e = ARENA_PUSH(&c->arena, c->entries, c->count);
     *e = (struct conf_entry){
         .section = arena_strndup(&c->arena, cs.kind, cs.kind_len),
         .name = arena_strndup(&c->arena, cs.name, cs.name_len),
