@@ -44,6 +44,9 @@ struct perform {
     void (*report)(struct perform *p, int percent, const char *waiting_for);
     /* True when the plan is to stop: return soon with ERR_INTERRUPTED, leaving a state that can be resumed. */
     bool (*interrupted)(struct perform *p);
+    /* Writes a line into the plan's history: what was sent, what came back. severity "info", "warning", "error". May
+     * be NULL where there is no history (tests). */
+    void (*event)(struct perform *p, const char *severity, const char *text);
     int64_t plan_id;
     bool force;
     const struct json *docs; /* declared documents at the time of the task */

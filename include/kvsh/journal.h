@@ -35,17 +35,21 @@ int journal_reconcile(struct journal *j, struct err *err);
 int journal_docs(struct journal *j, struct json **docs, int64_t *version, struct err *err);
 /* Applies effects (meta.h) in one transaction. */
 int journal_apply(struct journal *j, const struct json *effects, struct err *err);
-/* Replaces the whole set (connect: copied from an admin). */
+/* Replaces the whole set. */
 int journal_replace_docs(struct journal *j, const struct json *docs, struct err *err);
+/* The same with the version of a copy an admin kept (connect): the journal's version becomes at least that, so
+ * that what is published later counts as newer. */
+int journal_adopt_docs(struct journal *j, const struct json *docs, int64_t version,
+                       struct err *err);
 
 /* --- plans --- */
 
-/* Stores plan and tasks as APPROVED (or PENDING), in one transaction; sets p->id and, when p->name is NULL, the
- * default name "TITLE (ID)". Consumes the next id only when it succeeds. */
+/* Stores plan and tasks in the state it has (APPROVED or PENDING), in one transaction; sets p->id, created_ms, user when
+ * NULL and, when p->name is NULL, the default name "TITLE (ID)". Consumes the next id only when it succeeds. */
 int journal_plan_create(struct journal *j, struct plan *p, struct err *err);
 /* Replaces the tasks of a plan never started (stale preview, expanded anew). */
 int journal_plan_replace_tasks(struct journal *j, const struct plan *p, struct err *err);
-/* Loads plan and tasks into *p (zero-initialised). ERR_INPUT "plan 7 does not exist". */
+/* Loads plan and tasks into *p (zero-initialised; released again on failure). ERR_INPUT "plan 7 does not exist". */
 int journal_plan_load(struct journal *j, int64_t id, struct plan *p, struct err *err);
 int64_t journal_last_plan(struct journal *j); /* 0: none */
 
@@ -54,7 +58,8 @@ struct plan_filter {
     int64_t num;            /* the newest so many; 0: all */
     int state;              /* enum plan_state, or -1 */
 };
-/* Rows in ascending order of id; the struct plan has no tasks and is valid during the call only. */
+/* Rows in ascending order of id; the struct plan has no tasks, args and notes and is valid during the call only,
+ * in which each() must not call the journal. */
 int journal_plan_list(struct journal *j, const struct plan_filter *f,
                       void (*each)(void *arg, const struct plan *p), void *arg, struct err *err);
 
@@ -66,7 +71,9 @@ struct move {
 };
 /*
  * Check the table, commit state, times, attempts and an event, then report. ERR_FAILED naming both states when the
- * move is not allowed. A task that becomes SUCCEEDED has its effects applied in the same transaction.
+ * move is not allowed. A task that becomes SUCCEEDED has its effects applied in the same transaction. A task moves only
+ * while its plan is at work; to RUNNING only without a request to interrupt (else ERR_INTERRUPTED). With a plan that becomes
+ * CANCELED its PENDING tasks become SKIPPED and its RUNNING ones UNKNOWN.
  */
 int journal_plan_move(struct journal *j, int64_t id, enum plan_state to, const struct move *m,
                       struct err *err);
@@ -101,6 +108,7 @@ struct event_filter {
     int64_t num;          /* the newest so many; 0: all */
     const char *severity; /* at least: "warning" gives warning and error; NULL all */
 };
+/* In ascending order of id; the struct event is valid during the call only, in which each() must not call the journal. */
 int journal_event_list(struct journal *j, const struct event_filter *f,
                        void (*each)(void *arg, const struct event *ev), void *arg,
                        struct err *err);

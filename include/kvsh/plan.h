@@ -102,6 +102,8 @@ struct plan {
     int64_t created_ms, started_ms, ended_ms;
     int64_t runner_pid; /* while RUNNING */
     const char *digest; /* of the observation it was made from; NULL: not previewed */
+    const char **notes; /* what spoke against it when it was made and was overridden or only a warning */
+    size_t n_notes;
     enum err_code code; /* of the last attempt */
     const char *error;
     const char *advice;

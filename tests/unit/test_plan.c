@@ -55,7 +55,7 @@ static void task_moves_are_those_drawn(void)
     static const char letters[] = "PRSEIUK";
     static const char *const may[TASK_STATE_COUNT] = {
         [TASK_PENDING] = "RK", [TASK_RUNNING] = "RSEIU",  [TASK_SUCCEEDED] = "",
-        [TASK_ERROR] = "RK",   [TASK_INTERRUPTED] = "RK", [TASK_UNKNOWN] = "RSUK",
+        [TASK_ERROR] = "RK",   [TASK_INTERRUPTED] = "RK", [TASK_UNKNOWN] = "RSIUK",
         [TASK_SKIPPED] = "",
     };
 

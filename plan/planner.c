@@ -1,0 +1,211 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvsh/buf.h"
+#include "kvsh/fs.h"
+#include "kvsh/mem.h"
+#include "kvsh/meta.h"
+#include "kvsh/run.h"
+
+/* --- observing --- */
+
+/* {"rg1-rn1": "RUNNING", ...}, made as text: setting members one by one takes quadratic time. */
+static struct json *service_states(const struct cluster *c)
+{
+    struct err err = ERR_INIT;
+    struct json *id, *states;
+    struct buf b;
+    char *quoted;
+
+    buf_init(&b, 0);
+    for (size_t i = 0; i < c->n_services; i++) {
+        id = json_string(c->services[i].id);
+        quoted = json_print(id);
+        buf_addf(&b, "%c%s:\"%s\"", i == 0 ? '{' : ',', quoted, status_name(c->services[i].status));
+        free(quoted);
+        json_free(id);
+    }
+    buf_adds(&b, c->n_services > 0 ? "}" : "{}");
+    states = json_parse(b.data, b.len, &err);
+    buf_release(&b);
+    return states;
+}
+
+int store_observe(struct journal *j, const struct engine *e, struct connection *cn,
+                  struct cluster *c, struct err *err)
+{
+    struct err ignored = ERR_INIT;
+    struct json *docs = NULL, *states;
+    int rc = -1;
+
+    if (journal_docs(j, &docs, &c->metadata_version, err) < 0 ||
+        meta_to_cluster(docs, c, err) < 0 || e->observe(cn, docs, c, err) < 0)
+        goto out;
+    if (c->observed_ms == 0)
+        c->observed_ms = time_now_ms();
+    /* Remembering serves completion and "since when"; a full disk must not keep the operator from
+     * looking. */
+    states = service_states(c);
+    if (states != NULL)
+        journal_observed(j, c->observed_ms, states, &ignored);
+    json_free(states);
+    rc = 0;
+out:
+    json_free(docs);
+    return rc;
+}
+
+/* --- what the nodes' watches saw --- */
+
+struct collected {
+    struct arena arena;
+    struct event *events;
+    int64_t *seqs;
+    size_t n_events, n_seqs;
+};
+
+static void collect(void *arg, const struct node_event *ev)
+{
+    struct collected *c = arg;
+    struct arena *a = &c->arena;
+
+    *ARENA_PUSH(a, c->seqs, c->n_seqs) = ev->seq;
+    *ARENA_PUSH(a, c->events, c->n_events) = (struct event){
+        .time_ms = ev->time_ms,
+        .severity = arena_strdup(a, ev->severity),
+        .who = arena_strdup(a, ev->node),
+        .kind = arena_strdup(a, ev->kind),
+        .subject = arena_strdup(a, ev->subject),
+        .text = ev->advice != NULL ? arena_printf(a, "%s; %s", ev->text, ev->advice)
+                                   : arena_strdup(a, ev->text),
+    };
+}
+
+int store_fetch_events(struct journal *j, const struct engine *e, struct connection *cn,
+                       struct err *err)
+{
+    struct json *docs = NULL, *cursors = NULL;
+    struct collected c = {0};
+    int rc = -1;
+
+    if (e->events == NULL)
+        return 0;
+    if (journal_docs(j, &docs, NULL, err) < 0 || journal_cursors(j, &cursors, err) < 0 ||
+        e->events(cn, docs, &cursors, collect, &c, err) < 0)
+        goto out;
+    rc = journal_node_events(j, c.events, c.seqs, c.n_events, cursors, err);
+out:
+    arena_release(&c.arena);
+    json_free(cursors);
+    json_free(docs);
+    return rc;
+}
+
+/* --- checking --- */
+
+static const struct finding *worst_finding(const struct findings *f, size_t from)
+{
+    const struct finding *worst = NULL;
+
+    for (size_t i = from; i < f->n; i++) {
+        if (worst == NULL || f->v[i].severity > worst->severity)
+            worst = &f->v[i];
+    }
+    return worst;
+}
+
+/* from: findings before it are not of this check. */
+static int refuse_if_bad(const struct findings *f, size_t from, bool force, struct err *err)
+{
+    const struct finding *worst = worst_finding(f, from);
+
+    if (worst == NULL || worst->severity < SEVERITY_BLOCK ||
+        (worst->severity == SEVERITY_BLOCK && force))
+        return 0;
+    err_set(err, ERR_REFUSED, "refused: %s (rule %s)", worst->text, worst->rule);
+    return worst->remedy != NULL ? err_advise(err, "%s", worst->remedy) : -1;
+}
+
+static void note_findings(struct plan *p, const struct findings *f, size_t from)
+{
+    for (size_t i = from; i < f->n; i++) {
+        const struct finding *one = &f->v[i];
+
+        if (one->severity == SEVERITY_NOTE)
+            continue;
+        *ARENA_PUSH(&p->arena, p->notes, p->n_notes) = arena_printf(
+            &p->arena, "%s%s (rule %s)",
+            one->severity == SEVERITY_BLOCK ? "overridden by force: " : "", one->text, one->rule);
+    }
+}
+
+static int refuse_verb(const struct engine *e, enum verb verb, struct err *err)
+{
+    struct buf words;
+
+    buf_init(&words, sizeof err->advice / 2);
+    for (int v = 0; v < VERB_COUNT; v++) {
+        if (e->verbs & VERB_BIT(v))
+            buf_addf(&words, "%s%s", words.len > 0 ? ", " : "", verb_word((enum verb)v));
+    }
+    err_set(err, ERR_INPUT, "a store of engine %s has no plan %s", e->name, verb_word(verb));
+    if (words.len > 0)
+        err_advise(err, "it has: %s", words.data);
+    buf_release(&words);
+    return -1;
+}
+
+int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
+              const struct intent *in, struct plan *p, struct findings *f, struct err *err)
+{
+    struct cluster c = {0};
+    size_t from = f->n;
+    char digest[17];
+    int rc = -1;
+
+    if (!(e->verbs & VERB_BIT(in->verb)))
+        return refuse_verb(e, in->verb, err);
+    if (store_observe(j, e, cn, &c, err) < 0)
+        goto out;
+    e->check(in, &c, f);
+    if (refuse_if_bad(f, from, in->force, err) < 0)
+        goto out;
+    p->verb = in->verb;
+    p->force = in->force;
+    p->args = plan_own(p, json_copy(in->args));
+    if (e->expand(in, &c, p, err) < 0)
+        goto out;
+    note_findings(p, f, from);
+    cluster_digest(&c, digest);
+    p->digest = arena_strdup(&p->arena, digest);
+    p->state = PLAN_APPROVED;
+    rc = 0;
+out:
+    cluster_release(&c);
+    return rc;
+}
+
+int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
+                 const struct plan *p, struct findings *f, struct err *err)
+{
+    const struct intent in = {.verb = p->verb, .args = p->args, .force = p->force};
+    struct cluster c = {0};
+    size_t from = f->n;
+    char digest[17];
+    int rc = -1;
+
+    if (store_observe(j, e, cn, &c, err) < 0)
+        goto out;
+    cluster_digest(&c, digest);
+    if (p->digest != NULL && strcmp(p->digest, digest) != 0) {
+        err_set(err, ERR_STALE, "plan %lld is stale: the store is not the one it was made for",
+                (long long)p->id);
+        err_advise(err, "look at it (verify configuration) and make a new plan");
+        goto out;
+    }
+    e->check(&in, &c, f);
+    rc = refuse_if_bad(f, from, p->force, err);
+out:
+    cluster_release(&c);
+    return rc;
+}

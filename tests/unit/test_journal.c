@@ -1,0 +1,869 @@
+/* The journal: opening, plans and their moves, documents, events, observations. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kvsh/fs.h"
+#include "kvsh/log.h"
+#include "kvsh/meta.h"
+
+#include "plan_support.h"
+#include "tap.h"
+
+static char *in_dir(const struct bench *b, const char *name)
+{
+    return xasprintf("%s/%s", b->dir, name);
+}
+
+/* --- opening --- */
+
+static void files_are_private(void)
+{
+    static const char *const names[] = {"journal.db", "journal.db-wal", "journal.db-shm"};
+    struct err err = ERR_INIT;
+    struct journal *j;
+    struct bench b;
+    struct stat st;
+    char *dir;
+
+    bench_begin(&b);
+    dir = in_dir(&b, "a/b");
+    j = journal_open(dir, false, &err);
+    ok(j == NULL);
+    is_int(err.code, ERR_INPUT);
+    ok(!fs_is_dir(dir));
+    j = journal_open(dir, true, &err);
+    ok(j != NULL);
+    is_str(journal_dir(j), dir);
+    ok(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = xasprintf("%s/%s", dir, names[i]);
+        ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
+        free(path);
+    }
+    is_int(journal_last_plan(j), 0);
+    journal_close(j);
+    journal_close(NULL);
+    free(dir);
+    bench_end(&b);
+}
+
+static void write_file(const char *path, const char *data, size_t len)
+{
+    FILE *f = fopen(path, "w");
+
+    ok(f != NULL && fwrite(data, 1, len, f) == len && fclose(f) == 0);
+}
+
+static void foreign_files_are_refused_and_kept(void)
+{
+    static const char text[] = "this is a letter to a friend, and no database at all\n";
+    struct err err = ERR_INIT;
+    struct bench b;
+    char *dir, *path, *now;
+    size_t len;
+
+    bench_begin(&b);
+    dir = in_dir(&b, "x");
+    path = xasprintf("%s/journal.db", dir);
+    ok(mkdir(dir, 0700) == 0);
+    write_file(path, text, sizeof text - 1);
+    ok(journal_open(dir, true, &err) == NULL);
+    is_int(err.code, ERR_INPUT);
+    has_str(err.text, path);
+    now = fs_read(path, 1000, &len, &err);
+    is_str(now, text);
+    free(now);
+    free(path);
+    free(dir);
+    bench_end(&b);
+}
+
+/* --- creation and reading --- */
+
+static void a_plan_comes_back_as_stored(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0}, q = {0};
+    struct bench b;
+
+    bench_begin(&b);
+    plan_of(&p, VERB_STOP_SERVICE, 3, 2, "{\"slots\":[1,2]}");
+    p.args = plan_own(&p, parsed("{\"services\":[\"rg1-rn1\"]}"));
+    p.force = true;
+    p.reason = "rack 2 burns";
+    p.command = "plan stop-service -service rg1-rn1 -force";
+    p.digest = "0123456789abcdef";
+    p.tasks[1].why = "a copy is in sync";
+    p.tasks[1].degrades = "rg1 has 2 copies";
+    p.tasks[2].node = NULL;
+    *ARENA_PUSH(&p.arena, p.notes, p.n_notes) = "overridden by force: too few (rule majority)";
+    ok(journal_plan_create(b.journal, &p, &err) == 0);
+    is_int(p.id, 1);
+    is_str(p.name, "Stop RepNodes (1)");
+    has_str(p.user, "@");
+    ok(p.created_ms > 0);
+    bench_reopen(&b);
+    ok(journal_plan_load(b.journal, 1, &q, &err) == 0);
+    is_str(q.name, "Stop RepNodes (1)");
+    is_int(q.verb, VERB_STOP_SERVICE);
+    is_int(q.state, PLAN_APPROVED);
+    ok(json_equal(q.args, p.args));
+    ok(q.force);
+    is_str(q.reason, p.reason);
+    is_str(q.command, p.command);
+    is_str(q.digest, p.digest);
+    is_str(q.user, p.user);
+    is_int(q.created_ms, p.created_ms);
+    is_int(q.code, ERR_OK);
+    ok(q.error == NULL && q.advice == NULL);
+    is_int(q.n_notes, 1);
+    is_str(q.notes[0], p.notes[0]);
+    is_int(q.n_tasks, 3);
+    is_int(q.tasks[2].num, 3);
+    is_int(q.tasks[2].wave, 2);
+    ok(q.tasks[2].node == NULL);
+    is_str(q.tasks[1].what, "start t2 on sn1");
+    is_str(q.tasks[1].type, "start");
+    is_str(q.tasks[1].target, "t2");
+    is_str(q.tasks[1].node, "sn1");
+    is_str(q.tasks[1].why, "a copy is in sync");
+    is_str(q.tasks[1].degrades, "rg1 has 2 copies");
+    is_int(q.tasks[1].percent, -1);
+    ok(json_equal(q.tasks[1].args, p.tasks[1].args));
+    ok(json_equal(q.tasks[1].effects, p.tasks[1].effects));
+    is_int(events_like(&b, 1, "created with 3 tasks, forced: rack 2 burns"), 1);
+    is_int(events_like(&b, 1, "too few (rule majority)"), 1);
+    plan_release(&q);
+    plan_release(&p);
+    ok(journal_plan_load(b.journal, 2, &q, &err) < 0);
+    is_int(err.code, ERR_INPUT);
+    is_str(err.text, "plan 2 does not exist");
+    bench_end(&b);
+}
+
+static void ids_have_no_gaps(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+
+    bench_begin(&b);
+    is_int(stored_plan(&b, 1, 1, NULL), 1);
+    plan_of(&p, VERB_START_SERVICE, 2, 1, NULL);
+    p.tasks[1].num = 1; /* twice the same number: the file refuses */
+    ok(journal_plan_create(b.journal, &p, &err) < 0);
+    is_int(p.id, 0);
+    ok(p.name == NULL);
+    is_int(journal_last_plan(b.journal), 1);
+    is_int(events_like(&b, 0, "is created"), 1);
+    p.state = PLAN_RUNNING;
+    ok(journal_plan_create(b.journal, &p, &err) < 0);
+    is_int(err.code, ERR_INTERNAL);
+    plan_release(&p);
+    is_int(stored_plan(&b, 0, 1, NULL), 2);
+    is_int(journal_last_plan(b.journal), 2);
+    bench_end(&b);
+}
+
+static void tasks_are_replaced_before_the_start_only(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0}, q = {0};
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    id = stored_plan(&b, 3, 3, NULL);
+    plan_of(&p, VERB_START_SERVICE, 5, 5, NULL);
+    p.id = id;
+    p.digest = "fedcba9876543210";
+    ok(journal_plan_replace_tasks(b.journal, &p, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &q, &err) == 0);
+    is_int(q.n_tasks, 5);
+    is_str(q.digest, "fedcba9876543210");
+    plan_release(&q);
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    ok(journal_plan_move(b.journal, id, PLAN_INTERRUPTED, NULL, &err) == 0);
+    ok(journal_plan_replace_tasks(b.journal, &p, &err) < 0);
+    is_str(err.text, "plan 1 is INTERRUPTED: its tasks cannot be replaced any more");
+    p.id = 77;
+    ok(journal_plan_replace_tasks(b.journal, &p, &err) < 0);
+    is_int(err.code, ERR_INPUT);
+    plan_release(&p);
+    bench_end(&b);
+}
+
+struct rows {
+    int64_t ids[64];
+    int n;
+};
+
+static void note_row(void *arg, const struct plan *p)
+{
+    struct rows *r = arg;
+
+    r->ids[r->n++] = p->id;
+    ok(p->name != NULL && p->n_tasks == 0);
+}
+
+static int listed(struct bench *b, const struct plan_filter *f, struct rows *r)
+{
+    struct err err = ERR_INIT;
+
+    *r = (struct rows){0};
+    ok(journal_plan_list(b->journal, f, note_row, r, &err) == 0);
+    return r->n;
+}
+
+static void lists_are_filtered(void)
+{
+    struct err err = ERR_INIT;
+    struct bench b;
+    struct rows r;
+    int64_t middle;
+
+    bench_begin(&b);
+    for (int i = 0; i < 6; i++)
+        stored_plan(&b, 1, 1, NULL);
+    time_sleep_ms(3);
+    middle = time_now_ms();
+    time_sleep_ms(3);
+    for (int i = 0; i < 4; i++)
+        stored_plan(&b, 1, 1, NULL);
+    ok(journal_plan_move(b.journal, 3, PLAN_CANCELED, NULL, &err) == 0);
+    is_int(listed(&b, &(struct plan_filter){.state = -1}, &r), 10);
+    is_int(r.ids[0], 1);
+    is_int(r.ids[9], 10);
+    is_int(listed(&b, &(struct plan_filter){.state = -1, .num = 3}, &r), 3);
+    is_int(r.ids[0], 8);
+    is_int(r.ids[2], 10);
+    is_int(listed(&b, &(struct plan_filter){.state = PLAN_CANCELED}, &r), 1);
+    is_int(r.ids[0], 3);
+    is_int(listed(&b, &(struct plan_filter){.state = -1, .from_ms = middle}, &r), 4);
+    is_int(listed(&b, &(struct plan_filter){.state = -1, .to_ms = middle, .num = 2}, &r), 2);
+    is_int(r.ids[0], 5);
+    is_int(listed(&b, &(struct plan_filter){.state = PLAN_RUNNING}, &r), 0);
+    bench_end(&b);
+}
+
+/* --- moves --- */
+
+/* A plan brought into the state by allowed moves. */
+static int64_t plan_in(struct bench *b, enum plan_state s)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    int64_t id;
+
+    plan_of(&p, VERB_START_SERVICE, 1, 1, NULL);
+    p.state = s == PLAN_PENDING ? PLAN_PENDING : PLAN_APPROVED;
+    ok(journal_plan_create(b->journal, &p, &err) == 0);
+    id = p.id;
+    plan_release(&p);
+    if (s == PLAN_PENDING || s == PLAN_APPROVED)
+        return id;
+    if (s != PLAN_CANCELED)
+        ok(journal_plan_move(b->journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    if (s != PLAN_RUNNING)
+        ok(journal_plan_move(b->journal, id, s, NULL, &err) == 0);
+    is_int(state_of(b, id), s);
+    return id;
+}
+
+static void only_allowed_moves_happen(void)
+{
+    struct bench b;
+
+    bench_begin(&b);
+    for (int from = 0; from < PLAN_STATE_COUNT; from++) {
+        for (int to = 0; to < PLAN_STATE_COUNT; to++) {
+            struct err err = ERR_INIT;
+            int64_t id = plan_in(&b, (enum plan_state)from);
+            bool may = plan_may_move((enum plan_state)from, (enum plan_state)to);
+            int before = events_like(&b, id, "");
+
+            is_int(journal_plan_move(b.journal, id, (enum plan_state)to, NULL, &err), may ? 0 : -1);
+            is_int(state_of(&b, id), may ? to : from);
+            if (may) {
+                ok(events_like(&b, id, "") > before);
+            } else {
+                is_int(err.code, ERR_FAILED);
+                has_str(err.text, plan_state_name((enum plan_state)from));
+                ok(*err.advice != '\0');
+                is_int(events_like(&b, id, ""), before);
+            }
+        }
+    }
+    bench_end(&b);
+}
+
+static void refusals_are_sentences(void)
+{
+    struct err err = ERR_INIT;
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    id = plan_in(&b, PLAN_SUCCEEDED);
+    ok(journal_plan_move(b.journal, id, PLAN_CANCELED, NULL, &err) < 0);
+    is_str(err.text, "plan 1 is SUCCEEDED and cannot be canceled");
+    is_str(err.advice, "plan 1 is over; to do the same again, make a new plan");
+    id = plan_in(&b, PLAN_RUNNING);
+    ok(journal_plan_move(b.journal, id, PLAN_CANCELED, NULL, &err) < 0);
+    is_str(err.text, "plan 2 is RUNNING and cannot be canceled");
+    is_str(err.advice, "plan wait -id 2 waits for its end, plan interrupt stops it");
+    ok(journal_plan_move(b.journal, 99, PLAN_CANCELED, NULL, &err) < 0);
+    is_int(err.code, ERR_INPUT);
+    is_str(err.text, "plan 99 does not exist");
+    is_int(journal_plan_state(b.journal, 99), PLAN_STATE_COUNT);
+    bench_end(&b);
+}
+
+static void a_plan_keeps_what_happened(void)
+{
+    struct err err = ERR_INIT, why = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    id = stored_plan(&b, 1, 1, NULL);
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, &(struct move){.runner_pid = 4711}, &err) ==
+       0);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.runner_pid, 4711);
+    is_int(p.attempts, 1);
+    ok(p.started_ms >= p.created_ms && p.ended_ms == 0);
+    plan_release(&p);
+    err_set(&why, ERR_UNREACHABLE, "task 1 (start t1): connection refused");
+    err_advise(&why, "start the agent");
+    ok(journal_plan_move(b.journal, id, PLAN_ERROR, &(struct move){.why = &why}, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.code, ERR_UNREACHABLE);
+    is_str(p.error, "task 1 (start t1): connection refused");
+    is_str(p.advice, "start the agent");
+    is_int(p.runner_pid, 0);
+    ok(p.ended_ms >= p.started_ms);
+    plan_release(&p);
+    is_int(events_like(&b, id, "plan 1 is ERROR: task 1 (start t1): connection refused"), 1);
+    is_int(events_like(&b, id, "attempt 1, process 4711"), 1);
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.attempts, 2);
+    ok(p.error == NULL && p.code == ERR_OK && p.ended_ms == 0);
+    plan_release(&p);
+    bench_end(&b);
+}
+
+static int try_task(struct bench *b, int64_t id, int num, enum task_state to, struct err *err)
+{
+    return journal_task_move(b->journal, id, num, to, NULL, err);
+}
+
+static void tasks_move_with_their_plan(void)
+{
+    struct err err = ERR_INIT, why = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    int64_t id, version;
+    struct json *docs;
+
+    bench_begin(&b);
+    id = stored_plan(&b, 3, 3, NULL);
+    ok(try_task(&b, id, 1, TASK_RUNNING, &err) < 0);
+    is_str(err.text, "plan 1 is APPROVED: its tasks do not move");
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    ok(try_task(&b, id, 9, TASK_RUNNING, &err) < 0);
+    is_str(err.text, "plan 1 has no task 9");
+    ok(try_task(&b, id, 1, TASK_SUCCEEDED, &err) < 0);
+    is_str(err.text, "task 1 of plan 1 is PENDING and cannot become SUCCEEDED");
+    ok(try_task(&b, id, 1, TASK_RUNNING, &err) == 0);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(json_len(docs), 0);
+    json_free(docs);
+    ok(journal_task_progress(b.journal, id, 1, 45, "the copy", &err) == 0);
+    ok(journal_task_progress(b.journal, id, 2, 45, "nobody", &err) == 0); /* not running: ignored */
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.tasks[0].percent, 45);
+    is_str(p.tasks[0].waiting_for, "the copy");
+    is_int(p.tasks[0].attempts, 1);
+    ok(p.tasks[0].started_ms > 0 && p.tasks[0].ended_ms == 0);
+    ok(p.tasks[1].waiting_for == NULL);
+    plan_release(&p);
+    ok(journal_task_move(b.journal, id, 1, TASK_SUCCEEDED, &(struct move){.result = "t1 is up"},
+                         &err) == 0);
+    err_set(&why, ERR_FAILED, "no such directory");
+    ok(try_task(&b, id, 2, TASK_RUNNING, &err) == 0);
+    ok(journal_task_move(b.journal, id, 2, TASK_ERROR, &(struct move){.why = &why}, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_str(p.tasks[0].result, "t1 is up");
+    is_int(p.tasks[0].percent, 100);
+    ok(p.tasks[0].waiting_for == NULL && p.tasks[0].ended_ms > 0);
+    is_str(p.tasks[1].error, "no such directory");
+    is_int(p.tasks[1].code, ERR_FAILED);
+    plan_release(&p);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(version, 1);
+    is_int(json_int(meta_doc(docs, "thing", "t1"), "task", 0), 1);
+    is_int(json_int(meta_doc(docs, "thing", "t1"), "by", 0), id);
+    ok(meta_doc(docs, "thing", "t2") == NULL);
+    json_free(docs);
+    ok(journal_plan_move(b.journal, id, PLAN_INTERRUPT_REQUESTED, NULL, &err) == 0);
+    ok(try_task(&b, id, 3, TASK_RUNNING, &err) < 0);
+    is_int(err.code, ERR_INTERRUPTED);
+    is_str(err.text, "plan 1 is to be interrupted: task 3 is not started");
+    is_int(task_of(&b, id, 3), TASK_PENDING);
+    bench_end(&b);
+}
+
+static void broken_effects_leave_nothing(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    struct json *docs;
+
+    bench_begin(&b);
+    plan_of(&p, VERB_START_SERVICE, 1, 1, NULL);
+    p.tasks[0].effects = plan_own(
+        &p,
+        parsed("[{\"kind\":\"zone\",\"name\":\"zn1\",\"doc\":{\"rf\":3}},{\"kind\":\"zone\"}]"));
+    ok(journal_plan_create(b.journal, &p, &err) == 0);
+    ok(journal_plan_move(b.journal, 1, PLAN_RUNNING, NULL, &err) == 0);
+    ok(try_task(&b, 1, 1, TASK_RUNNING, &err) == 0);
+    ok(try_task(&b, 1, 1, TASK_SUCCEEDED, &err) < 0);
+    is_int(err.code, ERR_INTERNAL);
+    is_int(task_of(&b, 1, 1), TASK_RUNNING);
+    ok(journal_docs(b.journal, &docs, NULL, &err) == 0);
+    is_int(json_len(docs), 0);
+    is_int(events_like(&b, 1, "SUCCEEDED"), 0);
+    json_free(docs);
+    plan_release(&p);
+    bench_end(&b);
+}
+
+static void a_canceled_plan_leaves_no_task_open(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    id = stored_plan(&b, 4, 4, NULL);
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    for (int i = 1; i <= 2; i++)
+        ok(try_task(&b, id, i, TASK_RUNNING, &err) == 0);
+    ok(try_task(&b, id, 1, TASK_SUCCEEDED, &err) == 0);
+    ok(journal_plan_move(b.journal, id, PLAN_INTERRUPTED, NULL, &err) == 0);
+    ok(journal_plan_move(b.journal, id, PLAN_CANCELED, NULL, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.state, PLAN_CANCELED);
+    is_int(p.tasks[0].state, TASK_SUCCEEDED);
+    is_int(p.tasks[1].state, TASK_UNKNOWN);
+    is_int(p.tasks[1].code, ERR_IN_DOUBT);
+    is_int(p.tasks[2].state, TASK_SKIPPED);
+    is_int(p.tasks[3].state, TASK_SKIPPED);
+    plan_release(&p);
+    bench_end(&b);
+}
+
+/* --- runners that died --- */
+
+static void orphans_become_interrupted(void)
+{
+    struct err err = ERR_INIT;
+    struct plan_lock lock = {.fd = -1};
+    struct plan p = {0};
+    struct bench b;
+    int64_t alive, dead, asked;
+
+    bench_begin(&b);
+    alive = stored_plan(&b, 1, 1, NULL);
+    dead = stored_plan(&b, 1, 1, NULL);
+    asked = stored_plan(&b, 1, 1, NULL);
+    for (int64_t id = alive; id <= asked; id++)
+        ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    ok(try_task(&b, dead, 1, TASK_RUNNING, &err) == 0);
+    ok(journal_plan_move(b.journal, asked, PLAN_INTERRUPT_REQUESTED, NULL, &err) == 0);
+    lock.fd = -1;
+    /* Taking the lock would find the plan without a runner, so the byte is taken before it runs. */
+    ok(journal_plan_move(b.journal, alive, PLAN_INTERRUPTED, NULL, &err) == 0);
+    ok(lock_plan(&lock, b.journal, alive, &err) == 0);
+    ok(journal_plan_move(b.journal, alive, PLAN_RUNNING, NULL, &err) == 0);
+    bench_reopen(&b);
+    lock.dir = NULL;
+    is_int(state_of(&b, alive), PLAN_RUNNING);
+    is_int(state_of(&b, dead), PLAN_INTERRUPTED);
+    is_int(state_of(&b, asked), PLAN_INTERRUPTED);
+    is_int(task_of(&b, dead, 1), TASK_RUNNING);
+    is_int(events_like(&b, dead, "its runner ended in the middle"), 1);
+    is_int(journal_reconcile(b.journal, &err), 0);
+    lock_release(&lock);
+    is_int(journal_reconcile(b.journal, &err), 1);
+    is_int(journal_reconcile(b.journal, &err), 0);
+    is_int(state_of(&b, alive), PLAN_INTERRUPTED);
+    ok(journal_plan_load(b.journal, dead, &p, &err) == 0);
+    is_int(p.code, ERR_INTERRUPTED);
+    has_str(p.advice, "plan execute -id 2");
+    plan_release(&p);
+    bench_end(&b);
+}
+
+static void an_orphan_is_found_when_its_lock_is_taken(void)
+{
+    struct err err = ERR_INIT;
+    struct plan_lock lock = {.fd = -1};
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    id = plan_in(&b, PLAN_INTERRUPT_REQUESTED);
+    ok(lock_plan(&lock, b.journal, id, &err) == 0);
+    is_int(state_of(&b, id), PLAN_INTERRUPTED);
+    ok(lock_is_held(b.dir, id));
+    lock_release(&lock);
+    ok(!lock_is_held(b.dir, id));
+    bench_end(&b);
+}
+
+/* Eight processes open the journal at the same moment; together they find each dead runner once. */
+static void openers_do_not_race(void)
+{
+    enum { OPENERS = 8, PLANS = 5 };
+    struct err err = ERR_INIT;
+    pid_t pids[OPENERS];
+    struct bench b;
+    int go[2], status;
+    char byte;
+
+    bench_begin(&b);
+    for (int i = 0; i < PLANS; i++)
+        plan_in(&b, PLAN_RUNNING);
+    ok(pipe(go) == 0);
+    fflush(stdout);
+    for (int i = 0; i < OPENERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            close(go[1]);
+            if (read(go[0], &byte, 1) != 0)
+                _exit(2);
+            _exit(journal_open(b.dir, false, &err) == NULL);
+        }
+    }
+    close(go[0]);
+    close(go[1]);
+    for (int i = 0; i < OPENERS; i++) {
+        ok(waitpid(pids[i], &status, 0) == pids[i]);
+        is_int(status, 0);
+    }
+    for (int64_t id = 1; id <= PLANS; id++) {
+        is_int(state_of(&b, id), PLAN_INTERRUPTED);
+        is_int(events_like(&b, id, "its runner ended in the middle"), 1);
+    }
+    bench_end(&b);
+}
+
+static void openers_may_all_create(void)
+{
+    enum { OPENERS = 8 };
+    struct err err = ERR_INIT;
+    pid_t pids[OPENERS];
+    struct bench b;
+    char *dir;
+    int status;
+
+    bench_begin(&b);
+    dir = in_dir(&b, "new/one");
+    fflush(stdout);
+    for (int i = 0; i < OPENERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            struct journal *j = journal_open(dir, true, &err);
+            struct plan p = {0};
+
+            plan_of(&p, VERB_START_SERVICE, 3, 3, NULL);
+            _exit(j == NULL || journal_plan_create(j, &p, &err) < 0);
+        }
+    }
+    for (int i = 0; i < OPENERS; i++) {
+        ok(waitpid(pids[i], &status, 0) == pids[i]);
+        is_int(status, 0);
+    }
+    journal_close(b.journal);
+    b.journal = journal_open(dir, false, &err);
+    is_int(journal_last_plan(b.journal), OPENERS);
+    free(dir);
+    bench_end(&b);
+}
+
+/* --- documents --- */
+
+static void documents_follow_effects(void)
+{
+    struct err err = ERR_INIT;
+    struct json *effects, *docs;
+    int64_t version = -1;
+    struct bench b;
+
+    bench_begin(&b);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    ok(json_is_object(docs));
+    is_int(json_len(docs), 0);
+    is_int(version, 0);
+    json_free(docs);
+    effects = parsed("[{\"kind\":\"zone\",\"name\":\"zn1\",\"doc\":{\"name\":\"Zone \\\"1\\\"\"}},"
+                     " {\"kind\":\"sn\",\"name\":\"sn1\",\"doc\":{\"port\":13230}},"
+                     " {\"kind\":\"sn\",\"name\":\"sn2\",\"doc\":{\"port\":13240}},"
+                     " {\"kind\":\"sn\",\"name\":\"sn\\\"3\",\"doc\":{\"port\":13250}}]");
+    ok(journal_apply(b.journal, effects, &err) == 0);
+    json_free(effects);
+    effects = parsed("[{\"kind\":\"sn\",\"name\":\"sn1\",\"merge\":{\"port\":null,\"host\":\"h\"}},"
+                     " {\"kind\":\"sn\",\"name\":\"sn9\",\"merge\":{\"host\":\"h\"}},"
+                     " {\"kind\":\"sn\",\"name\":\"sn2\",\"doc\":null}]");
+    ok(journal_apply(b.journal, effects, &err) == 0);
+    json_free(effects);
+    effects = json_array();
+    ok(journal_apply(b.journal, effects, &err) == 0); /* nothing: no new version */
+    json_free(effects);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(version, 2);
+    is_int(json_len(docs), 2);
+    is_int(json_len(json_get(docs, "sn")), 2);
+    is_str(json_str(meta_doc(docs, "sn", "sn1"), "host"), "h");
+    ok(json_get(meta_doc(docs, "sn", "sn1"), "port") == NULL);
+    is_int(json_int(meta_doc(docs, "sn", "sn\"3"), "port", 0), 13250);
+    is_str(json_str(meta_doc(docs, "zone", "zn1"), "name"), "Zone \"1\"");
+    ok(journal_adopt_docs(b.journal, docs, 40, &err) == 0);
+    json_free(docs);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(version, 40);
+    is_int(json_len(json_get(docs, "sn")), 2);
+    json_free(docs);
+    docs = parsed("{\"zone\":{\"zn7\":{\"rf\":1}}}");
+    ok(journal_replace_docs(b.journal, docs, &err) == 0);
+    json_free(docs);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(version, 41);
+    is_int(json_len(docs), 1);
+    is_int(json_int(meta_doc(docs, "zone", "zn7"), "rf", 0), 1);
+    json_free(docs);
+    effects = parsed("[{\"kind\":\"zone\",\"name\":\"zn8\",\"doc\":{}},{\"name\":\"nothing\"}]");
+    ok(journal_apply(b.journal, effects, &err) < 0);
+    json_free(effects);
+    ok(journal_docs(b.journal, &docs, &version, &err) == 0);
+    is_int(version, 41);
+    ok(meta_doc(docs, "zone", "zn8") == NULL);
+    json_free(docs);
+    bench_end(&b);
+}
+
+/* --- events --- */
+
+struct seen_events {
+    char text[32][64], who[32][64];
+    int64_t ids[32];
+    int n;
+};
+
+static void note_event(void *arg, const struct event *ev)
+{
+    struct seen_events *s = arg;
+
+    snprintf(s->text[s->n], 64, "%s", ev->text);
+    snprintf(s->who[s->n], 64, "%s", ev->who);
+    s->ids[s->n++] = ev->id;
+    ok(ev->time_ms > 0);
+}
+
+static int list_events(struct bench *b, const struct event_filter *f, struct seen_events *s)
+{
+    struct err err = ERR_INIT;
+
+    *s = (struct seen_events){0};
+    ok(journal_event_list(b->journal, f, note_event, s, &err) == 0);
+    return s->n;
+}
+
+static void add_event(struct bench *b, const char *severity, int64_t time_ms, const char *text)
+{
+    struct err err = ERR_INIT;
+    struct event ev = {.severity = severity,
+                       .time_ms = time_ms,
+                       .kind = "request",
+                       .subject = "sn1",
+                       .text = text};
+
+    ok(journal_event(b->journal, &ev, &err) == 0);
+}
+
+static void events_are_listed(void)
+{
+    struct err err = ERR_INIT;
+    struct seen_events s;
+    struct bench b;
+
+    bench_begin(&b);
+    add_event(&b, "info", 1000, "one");
+    add_event(&b, "warning", 2000, "two");
+    add_event(&b, "error", 3000, "three");
+    add_event(&b, "info", 0, "four");
+    is_int(list_events(&b, &(struct event_filter){0}, &s), 4);
+    is_str(s.text[0], "one");
+    has_str(s.who[0], "@");
+    is_int(list_events(&b, &(struct event_filter){.num = 2}, &s), 2);
+    is_str(s.text[0], "three");
+    is_int(list_events(&b, &(struct event_filter){.severity = "warning"}, &s), 2);
+    is_str(s.text[1], "three");
+    is_int(list_events(&b, &(struct event_filter){.severity = "error"}, &s), 1);
+    is_int(list_events(&b, &(struct event_filter){.from_ms = 2000, .to_ms = 3000}, &s), 2);
+    is_int(list_events(&b, &(struct event_filter){.after_id = s.ids[0]}, &s), 2);
+    is_int(list_events(&b, &(struct event_filter){.plan_id = 1}, &s), 0);
+    stored_plan(&b, 1, 1, NULL);
+    is_int(list_events(&b, &(struct event_filter){.plan_id = 1}, &s), 1);
+    ok(journal_event(b.journal,
+                     &(struct event){.severity = "fatal", .kind = "x", .text = "no such severity"},
+                     &err) < 0);
+    bench_end(&b);
+}
+
+static void secrets_are_masked(void)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0}, q = {0};
+    struct seen_events s;
+    struct bench b;
+
+    bench_begin(&b);
+    mask_add("tops3cret");
+    add_event(&b, "info", 0, "auth tops3cret refused");
+    list_events(&b, &(struct event_filter){0}, &s);
+    ok(strstr(s.text[0], "tops3cret") == NULL);
+    has_str(s.text[0], "refused");
+    plan_of(&p, VERB_START_SERVICE, 1, 1, NULL);
+    p.command = "put -value tops3cret";
+    p.reason = "because of tops3cret";
+    ok(journal_plan_create(b.journal, &p, &err) == 0);
+    ok(journal_plan_load(b.journal, p.id, &q, &err) == 0);
+    ok(strstr(q.command, "tops3cret") == NULL);
+    ok(strstr(q.reason, "tops3cret") == NULL);
+    plan_release(&q);
+    plan_release(&p);
+    bench_end(&b);
+}
+
+static void what_nodes_saw_is_kept_once(void)
+{
+    struct err err = ERR_INIT;
+    struct event evs[3] = {0};
+    int64_t seqs[3] = {5, 6, 7};
+    struct json *cursors, *read;
+    struct seen_events s;
+    struct bench b;
+
+    bench_begin(&b);
+    for (int i = 0; i < 3; i++)
+        evs[i] = (struct event){.severity = "error",
+                                .who = "sn1",
+                                .time_ms = 100 + i,
+                                .kind = "dir-missing",
+                                .subject = "rg1-rn1",
+                                .text = "gone"};
+    cursors = parsed("{\"sn1\":7,\"sn2\":{\"instance\":\"ab\",\"seq\":3}}");
+    ok(journal_node_events(b.journal, evs, seqs, 2, cursors, &err) == 0);
+    ok(journal_node_events(b.journal, evs, seqs, 3, cursors, &err) == 0);
+    is_int(list_events(&b, &(struct event_filter){0}, &s), 3);
+    is_str(s.who[0], "sn1");
+    evs[0].time_ms = 9000; /* the node was set up anew and counts from the beginning */
+    ok(journal_node_events(b.journal, evs, seqs, 1, cursors, &err) == 0);
+    is_int(list_events(&b, &(struct event_filter){0}, &s), 4);
+    ok(journal_cursors(b.journal, &read, &err) == 0);
+    ok(json_equal(read, cursors));
+    json_free(read);
+    json_free(cursors);
+    evs[0].severity = "loud"; /* refused: then the cursor does not move either */
+    cursors = parsed("{\"sn1\":99}");
+    seqs[0] = 99;
+    ok(journal_node_events(b.journal, evs, seqs, 1, cursors, &err) < 0);
+    json_free(cursors);
+    ok(journal_cursors(b.journal, &read, &err) == 0);
+    is_int(json_int(read, "sn1", 0), 7);
+    json_free(read);
+    bench_end(&b);
+}
+
+/* --- the last observation --- */
+
+static void observe(struct bench *b, int64_t time_ms, const char *states)
+{
+    struct err err = ERR_INIT;
+    struct json *j = parsed(states);
+
+    ok(journal_observed(b->journal, time_ms, j, &err) == 0);
+    json_free(j);
+}
+
+static void since_is_kept_while_nothing_changes(void)
+{
+    struct err err = ERR_INIT;
+    struct json *states;
+    struct bench b;
+    int64_t time_ms = -1;
+
+    bench_begin(&b);
+    ok(journal_last_observed(b.journal, &states, &time_ms, &err) == 0);
+    is_int(json_len(states), 0);
+    is_int(time_ms, 0);
+    json_free(states);
+    observe(&b, 1000, "{\"rg1-rn1\":\"RUNNING\",\"rg1-rn2\":\"RUNNING\",\"rg1-rn3\":\"RUNNING\"}");
+    observe(&b, 2000, "{\"rg1-rn1\":\"RUNNING\",\"rg1-rn2\":\"STOPPED\"}");
+    ok(journal_last_observed(b.journal, &states, &time_ms, &err) == 0);
+    is_int(time_ms, 2000);
+    is_int(json_len(states), 2);
+    is_int(json_int(json_get(states, "rg1-rn1"), "sinceMs", 0), 1000);
+    is_str(json_str(json_get(states, "rg1-rn1"), "state"), "RUNNING");
+    is_int(json_int(json_get(states, "rg1-rn2"), "sinceMs", 0), 2000);
+    json_free(states);
+    observe(&b, 3000, "{}");
+    ok(journal_last_observed(b.journal, &states, &time_ms, &err) == 0);
+    is_int(json_len(states), 0);
+    json_free(states);
+    bench_end(&b);
+}
+
+static void writers_elsewhere_are_noticed(void)
+{
+    struct err err = ERR_INIT;
+    struct journal *other;
+    struct bench b;
+    int64_t before;
+
+    bench_begin(&b);
+    other = journal_open(b.dir, false, &err);
+    before = journal_data_version(b.journal);
+    is_int(journal_data_version(b.journal), before);
+    ok(journal_event(other, &(struct event){.kind = "x", .text = "y"}, &err) == 0);
+    ok(journal_data_version(b.journal) != before);
+    journal_close(other);
+    bench_end(&b);
+}
+
+int main(void)
+{
+    TAP_RUN(TAP_TEST(files_are_private), TAP_TEST(foreign_files_are_refused_and_kept),
+            TAP_TEST(a_plan_comes_back_as_stored), TAP_TEST(ids_have_no_gaps),
+            TAP_TEST(tasks_are_replaced_before_the_start_only), TAP_TEST(lists_are_filtered),
+            TAP_TEST(only_allowed_moves_happen), TAP_TEST(refusals_are_sentences),
+            TAP_TEST(a_plan_keeps_what_happened), TAP_TEST(tasks_move_with_their_plan),
+            TAP_TEST(broken_effects_leave_nothing), TAP_TEST(a_canceled_plan_leaves_no_task_open),
+            TAP_TEST(orphans_become_interrupted),
+            TAP_TEST(an_orphan_is_found_when_its_lock_is_taken), TAP_TEST(openers_do_not_race),
+            TAP_TEST(openers_may_all_create), TAP_TEST(documents_follow_effects),
+            TAP_TEST(events_are_listed), TAP_TEST(secrets_are_masked),
+            TAP_TEST(what_nodes_saw_is_kept_once), TAP_TEST(since_is_kept_while_nothing_changes),
+            TAP_TEST(writers_elsewhere_are_noticed));
+}
