@@ -9,14 +9,16 @@
 
 /* --- documents --- */
 
-/* The rows, ordered by kind, as the text of one JSON object; what is stored is valid JSON already.
+/*
+ * The rows as the text of one JSON object; what is stored is valid JSON already. They come in the
+ * order of their names, so that nothing depends on which of two tasks ended first.
  */
 static int docs_text(struct journal *j, struct buf *b, int64_t *version, struct err *err)
 {
     struct db_stmt *st = db_prepare(j->db,
                                     "SELECT c.value, json_quote(o.kind), json_quote(o.name), o.doc"
                                     " FROM counter c LEFT JOIN object o ON true"
-                                    " WHERE c.name = 'docs_version' ORDER BY o.kind, o.id",
+                                    " WHERE c.name = 'docs_version' ORDER BY o.kind, o.name",
                                     err);
     char *kind = NULL;
     int rc;

@@ -1,3 +1,5 @@
+#include "lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +13,6 @@
 #include "kvsh/run.h"
 
 #include "journal_internal.h"
-#include "lock.h"
 
 /*
  * A lock belongs to the open file description, not to the process: a runner that inherits the

@@ -1,3 +1,5 @@
+#include "runner.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,7 +19,6 @@
 #include "kvsh/run.h"
 
 #include "lock.h"
-#include "runner.h"
 
 enum {
     LOCK_FD = 3, /* where the runner finds what it inherits */

@@ -79,13 +79,12 @@ static const char version_1[] =
     " BEGIN SELECT RAISE(ABORT, 'events are never removed'); END;"
 
     "CREATE TABLE object ("
-    " id INTEGER PRIMARY KEY,"
     " kind TEXT NOT NULL,"
     " name TEXT NOT NULL,"
     " doc TEXT NOT NULL CHECK (json_valid(doc)),"
     " version INTEGER NOT NULL,"
-    " UNIQUE (kind, name)"
-    ") STRICT;"
+    " PRIMARY KEY (kind, name)"
+    ") STRICT, WITHOUT ROWID;"
 
     "CREATE TABLE observation ("
     " service TEXT PRIMARY KEY,"

@@ -75,6 +75,17 @@ struct seen {
     bool performed;
 };
 
+/* Is the line of that kind? Then target gets the word after it. */
+static bool says(const char *line, const char *kind, char target[TARGET_LEN])
+{
+    size_t len = strlen(kind);
+
+    if (strncmp(line, kind, len) != 0)
+        return false;
+    snprintf(target, TARGET_LEN, "%.*s", (int)strcspn(line + len, " "), line + len);
+    return true;
+}
+
 static struct seen *find_seen(struct seen *all, const char *target)
 {
     for (int i = 0; i < TARGETS_MAX; i++) {
@@ -94,9 +105,9 @@ bool world_is_careful(const char *world)
     bool careful = true;
 
     for (char *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
-        if (sscanf(l, "settled %31s", target) == 1) {
+        if (says(l, "settled ", target) || says(l, "refused ", target)) {
             find_seen(all, target)->performed = false;
-        } else if (sscanf(l, "perform %31s", target) == 1) {
+        } else if (says(l, "perform ", target)) {
             careful &= !find_seen(all, target)->performed;
             find_seen(all, target)->performed = true;
         }
@@ -118,7 +129,7 @@ char *world_done(const char *world)
     int n = 0;
 
     for (char *l = strtok_r(text, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save))
-        n += n < TARGETS_MAX && sscanf(l, "done %31s", names[n]) == 1;
+        n += n < TARGETS_MAX && says(l, "done ", names[n]);
     qsort(names, (size_t)n, TARGET_LEN, compare_names);
     buf_init(&out, 0);
     for (int i = 0; i < n; i++) {
@@ -193,6 +204,7 @@ static int fake_perform(struct connection *cn, const struct task *t, struct perf
     if (json_bool(t->args, "tells", false))
         p->event(p, "info", "POST /start: 202");
     if (n <= json_int(t->args, "fails", 0)) {
+        world_add(cn->world, "refused %s", t->target);
         err_set(err, ERR_UNREACHABLE, "connect to %s: connection refused", t->node);
         return err_advise(err, "start the agent of %s", t->node);
     }

@@ -2,7 +2,8 @@
  * For the tests of plan/: a directory to work in and an engine whose world is a file of lines.
  *
  *     perform T        a step began            done T          its effect took place
- *     settled T yes    the store was asked     publish 3       copies of version 3 were asked for
+ *     settled T yes    the store was asked     refused T       a failure without effect was
+ * reported publish 3        copies of version 3 were asked for
  *
  * A task's args say how the step behaves: {"fails": n} the first n times it fails; {"losesBefore":
  * n},
