@@ -3,8 +3,8 @@
  * all end in shell_exec().
  *
  * Line language (cli/lexer.h): words separated by blanks; "..." with \" \\ \n \t, '...' literal; '#' starts a
- * comment at the beginning of a word; a backslash at the end of a line continues it; ';' at the end of a line
- * is ignored and between blanks separates commands, as users of the original type it. Errors name the column.
+ * comment at the beginning of a word; a backslash at the end of a line continues it; ';' touching a blank or the
+ * end of the line ends a command, as users of the original type it. Errors name the column.
  * Options are written -name value or --name value.
  */
 #pragma once
@@ -19,6 +19,9 @@
 struct shell_host {
     struct session *session;
     const struct cmd *const *cmds; /* ends with NULL; order of declaration */
+    /* The program itself as a command: its options stand before the first command word. For the completion of
+     * argv; may be NULL. */
+    const struct cmd *program;
     /* Meets cmd->needs before run(): opens the store's journal. */
     int (*prepare)(struct session *s, const struct cmd *cmd, struct err *err);
     /* Calls add() for each candidate of kind `what` (all of them; the shell filters by prefix). Never blocks on
@@ -41,11 +44,15 @@ struct shell_config {
 
 struct shell;
 
+/* Also sets the process's LC_CTYPE (C.UTF-8 when the environment asks for no UTF-8), and counts SIGINT instead of dying of
+ * it until shell_free(). What config points to is copied. */
 struct shell *shell_new(const struct shell_host *host, const struct shell_config *config);
 void shell_free(struct shell *sh);
 
 /* The settings, for `verbose`, `timer`, `page` to read and change. */
 struct shell_config *shell_config(struct shell *sh);
+/* Is more to be said: by the setting, or by -verbose on the command being run (or on the `load` around it)? */
+bool shell_is_verbose(const struct shell *sh);
 const struct shell_host *shell_host(const struct shell *sh);
 /* The store's history file is known only later (store use): switches to it. */
 void shell_set_history_file(struct shell *sh, const char *path);
@@ -59,6 +66,12 @@ int shell_exec(struct shell *sh, size_t n, const char *const *words);
 /* Runs a script (continuations, comments); stops at the first error, printing "FILE:LINE: " before it.
  * Nested calls print the chain: the inner file and line, then "loaded from OUTER:LINE". Returns the exit status. */
 int shell_run_stream(struct shell *sh, FILE *in, const char *name);
+
+/*
+ * shell_run_stream() for the command `load`. When a line of the script fails, that has been printed, and *err carries
+ * its code; under -json also its text, for the envelope of `load` itself.
+ */
+int shell_load(struct shell *sh, const char *path, struct err *err);
 
 /* The prompt: line editor, history, completion. Returns the status of the last command, as ksh does. */
 int shell_run_prompt(struct shell *sh);

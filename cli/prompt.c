@@ -1,0 +1,28 @@
+/* The prompt: lines from the editor until there are no more. */
+#include "cli/editor.h"
+#include "cli/interrupt.h"
+#include "cli/shell_private.h"
+#include "kvsh/buf.h"
+
+int shell_run_prompt(struct shell *sh)
+{
+    struct source source = {.outer = sh->source};
+    struct editor *editor;
+    enum editor_result result = EDITOR_LINE;
+    struct buf text;
+    int status = 0;
+
+    buf_init(&text, 0);
+    sh->source = &source;
+    editor = editor_new(sh);
+    while (!sh->quit && (result == EDITOR_LINE || result == EDITOR_INTERRUPTED)) {
+        result = editor_line(editor, &text);
+        interrupt_reset();
+        if (result == EDITOR_LINE)
+            status = shell_run_line(sh, text.data, 1);
+    }
+    editor_free(editor);
+    sh->source = source.outer;
+    buf_release(&text);
+    return result == EDITOR_TERMINATED ? err_exit_status(ERR_SIGTERM) : status;
+}
