@@ -149,6 +149,7 @@ int failover_run(struct operation *op, struct problem *pb)
             return -1;
         if (rc > 0) {
             operation_result(op, "%s is primary now", m.id);
+            agent_log(op->agent, LOG_INFO, m.id, "%s is primary now (%s failover)", m.id, op->mode);
             return 0;
         }
     }

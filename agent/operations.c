@@ -65,6 +65,22 @@ static void finish(struct operation *op, int rc, const struct problem *pb)
     pthread_mutex_unlock(&a->lock);
 }
 
+/* A refused request is one, whether the answer was given at once or in the operation. */
+static void tell_failure(const struct operation *op, const struct problem *pb)
+{
+    char *text = xasprintf("refused POST /v1/services/%s/%s: %d %s: %s", op->service_id, op->action,
+                           problem_status(pb), problem_name(pb->code), pb->detail);
+    struct event ev = {SEVERITY_WARNING, "request-refused", op->service_id, text,
+                       pb->advice[0] ? pb->advice : NULL};
+
+    if (op->is_automatic)
+        agent_log(op->agent, LOG_ERROR, op->service_id, "%s%s%s", pb->detail,
+                  pb->advice[0] ? "; " : "", pb->advice);
+    else
+        agent_event(op->agent, &ev);
+    free(text);
+}
+
 static void *thread_run(void *arg)
 {
     struct operation *op = arg;
@@ -72,10 +88,7 @@ static void *thread_run(void *arg)
     int rc = op->run(op, &pb);
 
     if (rc < 0)
-        agent_log(op->agent, LOG_WARNING, op->service_id, "%s: %s: %s%s%s", op->action,
-                  problem_name(pb.code), pb.detail, pb.advice[0] ? "; " : "", pb.advice);
-    else
-        agent_log(op->agent, LOG_INFO, op->service_id, "%s: %s", op->action, op->result);
+        tell_failure(op, &pb);
     finish(op, rc, &pb);
     return NULL;
 }

@@ -11,13 +11,12 @@
 #include "agent/clock.h"
 #include "agent/logwatch.h"
 
-enum { THREAD_STACK = 512 * 1024, REFRESH_AGE_MS = 200 };
+enum { THREAD_STACK = 512 * 1024 };
 
 struct watch {
     pthread_t thread;
     pthread_cond_t kick, done;
     int64_t asked, answered; /* numbers of refreshes */
-    int64_t looked_at;       /* time_mono_ms() of the last look */
 };
 
 const char *dir_fault_kind(enum dir_state state)
@@ -245,7 +244,6 @@ static void *watch_run(void *arg)
         }
         look_all(a, is_cycle);
         w->answered = asked;
-        w->looked_at = time_mono_ms();
         if (is_cycle)
             next_cycle = now + a->boot.watch_interval * INT64_C(1000);
         pthread_cond_broadcast(&w->done);
@@ -294,7 +292,6 @@ void watch_kick(struct agent *a)
 {
     if (!a->watch)
         return;
-    a->watch->looked_at = 0;
     a->watch->asked++;
     pthread_cond_signal(&a->watch->kick);
 }
@@ -306,7 +303,7 @@ void watch_refresh(struct agent *a, int wait_ms)
 
     pthread_mutex_lock(&a->lock);
     w = a->watch;
-    if (w && !a->stopping && (!w->looked_at || now - w->looked_at > REFRESH_AGE_MS)) {
+    if (w && !a->stopping) {
         number = ++w->asked;
         pthread_cond_signal(&w->kick);
         while (w->answered < number && !a->stopping &&
