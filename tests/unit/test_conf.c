@@ -294,15 +294,16 @@ static void concurrent_edits(void)
 {
     enum { EDITORS = 10 };
     struct err err = ERR_INIT;
-    struct conf *c = conf_new();
     pid_t pids[EDITORS];
+    struct conf *c;
 
     begin("[kvsh]\nstore = a\n");
     for (int i = 0; i < EDITORS; i++) {
         pids[i] = fork();
         if (pids[i] == 0) {
-            char *name = xasprintf("s%d", i);
+            char name[16];
 
+            snprintf(name, sizeof name, "s%d", i);
             _exit(conf_edit_section(path, "store", name, "engine = serf\n", &err) < 0);
         }
     }
@@ -312,6 +313,7 @@ static void concurrent_edits(void)
         waitpid(pids[i], &status, 0);
         is_int(status, 0);
     }
+    c = conf_new();
     is_int(conf_read(c, path, true, &err), 0);
     is_int(conf_count(c), EDITORS + 1);
     conf_free(c);

@@ -23,7 +23,7 @@
 
 static struct MHD_Daemon *server;
 static int port;
-static atomic_int requests_seen;
+static atomic_bool hurry;     /* slow answers end early: the test has seen enough */
 static atomic_int now_inside; /* requests being served at this moment, and the most there were */
 static atomic_int most_inside;
 
@@ -74,13 +74,21 @@ static enum MHD_Result respond(struct MHD_Connection *c, unsigned status, struct
     return rc;
 }
 
+static void be_slow(long ms)
+{
+    int64_t end = time_mono_ms() + ms;
+
+    while (!hurry && time_mono_ms() < end)
+        time_sleep_ms(5);
+}
+
 static enum MHD_Result answer(struct MHD_Connection *c, const char *method, const char *url,
                               const char *body)
 {
     struct MHD_Response *r;
 
     if (strncmp(url, "/slow/", 6) == 0)
-        time_sleep_ms((int)strtol(url + 6, NULL, 10));
+        be_slow(strtol(url + 6, NULL, 10));
     if (strcmp(url, "/endless") == 0)
         return respond(
             c, 200,
@@ -120,7 +128,6 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *c, const char *ur
         *size = 0;
         return MHD_YES;
     }
-    requests_seen++;
     inside = ++now_inside;
     if (inside > most_inside)
         most_inside = inside;
@@ -245,6 +252,15 @@ static void raw_end(struct raw *r)
 }
 
 /* ---- helpers ---- */
+
+/* Lets the slow answers under way end before the next test. */
+static void wake_slow_ones(void)
+{
+    hurry = true;
+    while (now_inside > 0)
+        time_sleep_ms(5);
+    hurry = false;
+}
 
 static struct http *open_plain(void)
 {
@@ -493,9 +509,10 @@ static void slow_answer(void)
 {
     int64_t begun = time_mono_ms();
 
-    fails(port, (struct http_request){.url = "/slow/1500", .timeout_ms = 200}, ERR_IN_DOUBT,
+    fails(port, (struct http_request){.url = "/slow/30000", .timeout_ms = 500}, ERR_IN_DOUBT,
           "no complete answer from 127.0.0.1:");
-    ok(time_mono_ms() - begun < 1400);
+    ok(time_mono_ms() - begun < 15000);
+    wake_slow_ones();
 }
 
 /* A listener whose queue is full lets no connection through: surely not sent. */
@@ -558,7 +575,7 @@ static void broken_answers(void)
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
         struct raw *r = raw_start(answers[i]);
 
-        fails(r->port, (struct http_request){.method = "POST", .url = "/x", .timeout_ms = 2000},
+        fails(r->port, (struct http_request){.method = "POST", .url = "/x", .timeout_ms = 20000},
               ERR_IN_DOUBT, "127.0.0.1:");
         is_int(r->seen, 1);
         raw_end(r);
@@ -592,7 +609,7 @@ static void silent_server(void)
 {
     struct raw *r = raw_start(NULL);
 
-    fails(r->port, (struct http_request){.url = "/x", .timeout_ms = 150}, ERR_IN_DOUBT,
+    fails(r->port, (struct http_request){.url = "/x", .timeout_ms = 500}, ERR_IN_DOUBT,
           "no complete answer");
     raw_end(r);
 }
@@ -641,20 +658,17 @@ static void many_free(struct many *m)
 
 static void all_answered(void)
 {
-    struct many *m = many_new("/x", "/slow/200");
+    struct many *m = many_new("/x", "/slow/100");
     struct http *h = open_plain();
 
     for (int round = 0; round < 2; round++) {
-        int64_t begun = time_mono_ms();
-
         most_inside = 0;
-        http_perform_all(h, m->reqs, m->resps, MANY, 8, 8000);
-        ok(time_mono_ms() - begun < 4000);
+        http_perform_all(h, m->reqs, m->resps, MANY, 8, 30000);
         ok(most_inside <= 8);
         for (int i = 0; i < MANY; i++) {
             is_int(m->resps[i].status, 200);
             is_int(m->resps[i].err.code, ERR_OK);
-            has_str(m->resps[i].body, i % 10 == 3 ? "url=/slow/200\n" : "url=/x\n");
+            has_str(m->resps[i].body, i % 10 == 3 ? "url=/slow/100\n" : "url=/x\n");
             http_response_release(&m->resps[i]);
         }
     }
@@ -665,12 +679,12 @@ static void all_answered(void)
 
 static void slow_ones_do_not_hold_the_rest(void)
 {
-    struct many *m = many_new("/x", "/slow/3000");
+    struct many *m = many_new("/x", "/slow/30000");
     struct http *h = open_plain();
     int64_t begun = time_mono_ms();
 
-    http_perform_all(h, m->reqs, m->resps, MANY, 0, 700);
-    ok(time_mono_ms() - begun < 1500);
+    http_perform_all(h, m->reqs, m->resps, MANY, 0, 2500);
+    ok(time_mono_ms() - begun < 15000);
     for (int i = 0; i < MANY; i++) {
         bool slow = i % 10 == 3;
 
@@ -678,27 +692,28 @@ static void slow_ones_do_not_hold_the_rest(void)
         is_int(m->resps[i].err.code, slow ? ERR_IN_DOUBT : ERR_OK);
         ok(m->resps[i].body != NULL);
     }
+    wake_slow_ones();
     http_close(h);
     many_free(m);
 }
 
 static void deadline_before_all_were_asked(void)
 {
-    struct many *m = many_new("/slow/400", "/slow/400");
+    struct many *m = many_new("/slow/30000", "/slow/30000");
     struct http *h = open_plain();
     int64_t begun = time_mono_ms();
     int by_code[ERR_COUNT] = {0};
 
-    http_perform_all(h, m->reqs, m->resps, MANY, 2, 500);
-    ok(time_mono_ms() - begun < 1200);
+    http_perform_all(h, m->reqs, m->resps, MANY, 2, 800);
+    ok(time_mono_ms() - begun < 15000);
     for (int i = 0; i < MANY; i++) {
         by_code[m->resps[i].err.code]++;
         ok(m->resps[i].body != NULL);
     }
-    is_int(by_code[ERR_OK], 2);
     is_int(by_code[ERR_IN_DOUBT], 2);
-    is_int(by_code[ERR_UNREACHABLE], MANY - 4);
-    has_str(m->resps[MANY - 1].err.text, "not asked, the time of 0.5 s for all is over");
+    is_int(by_code[ERR_UNREACHABLE], MANY - 2);
+    has_str(m->resps[MANY - 1].err.text, "not asked, the time of 0.8 s for all is over");
+    wake_slow_ones();
     http_close(h);
     many_free(m);
 }
@@ -715,7 +730,7 @@ static void mixed_outcomes(void)
 
     close(listen_on_loopback(1, &dead));
     for (int i = 0; i < 5; i++)
-        reqs[i] = (struct http_request){.method = "GET", .timeout_ms = 300};
+        reqs[i] = (struct http_request){.method = "GET", .timeout_ms = i == 2 ? 500 : 20000};
     reqs[0].url = url_to(port, "/missing");
     reqs[1].url = url_to(dead, "/x");
     reqs[2].url = url_to(silent->port, "/x");

@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -226,6 +228,67 @@ static void shows_its_certificate(void)
     identity_release(&id);
 }
 
+/* A server that ends TLS with an alert when the client shows no certificate, before it reads
+ * anything. */
+struct strict {
+    const struct identity *id;
+    int fd;
+};
+
+static void *strict_run(void *arg)
+{
+    struct strict *s = arg;
+    int c = accept(s->fd, NULL, NULL);
+    gnutls_certificate_credentials_t cred;
+    gnutls_session_t session;
+    int rc;
+
+    gnutls_certificate_allocate_credentials(&cred);
+    gnutls_certificate_set_x509_key_file(cred, s->id->cert_file, s->id->key_file,
+                                         GNUTLS_X509_FMT_PEM);
+    gnutls_init(&session, GNUTLS_SERVER);
+    gnutls_set_default_priority(session);
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, cred);
+    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+    gnutls_transport_set_int(session, c);
+    do
+        rc = gnutls_handshake(session);
+    while (rc < 0 && !gnutls_error_is_fatal(rc));
+    if (rc < 0)
+        gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_CERTIFICATE_REQUIRED);
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(cred);
+    shutdown(c, SHUT_WR);
+    while (recv(c, &rc, 1, 0) > 0) /* an early close would reset, and the alert be lost */
+        ;
+    close(c);
+    return NULL;
+}
+
+static void certificate_is_required(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct identity id = identity_new("node", true);
+    struct http_config config = {.ca_file = id.cert_file};
+    struct strict s = {&id, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct err err = ERR_INIT;
+    socklen_t len = sizeof a;
+    char url[64], text[64];
+    pthread_t thread;
+
+    is_int(bind(s.fd, (struct sockaddr *)&a, sizeof a), 0);
+    is_int(listen(s.fd, 1), 0);
+    is_int(getsockname(s.fd, (struct sockaddr *)&a, &len), 0);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/x", ntohs(a.sin_port));
+    is_int(pthread_create(&thread, NULL, strict_run, &s), 0);
+    is_int(get(&config, url, &err, text), ERR_DENIED);
+    has_str(err.text, "does not accept our certificate");
+    has_str(err.advice, "cert-file");
+    pthread_join(thread, NULL);
+    close(s.fd);
+    identity_release(&id);
+}
+
 /* The other end does not speak TLS: nothing of the request was sent. */
 static void no_tls_there(void)
 {
@@ -248,9 +311,8 @@ static void no_tls_there(void)
 int main(void)
 {
     static const struct tap_test tests[] = {
-        TAP_TEST(trusts_by_ca_file),
-        TAP_TEST(checks_the_name),
-        TAP_TEST(shows_its_certificate),
+        TAP_TEST(trusts_by_ca_file),     TAP_TEST(checks_the_name),
+        TAP_TEST(shows_its_certificate), TAP_TEST(certificate_is_required),
         TAP_TEST(no_tls_there),
     };
     int rc;
