@@ -41,11 +41,11 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 {
     va_list ap;
 
-    err->code = code;
-    err->advice[0] = '\0';
     va_start(ap, fmt);
     text_format(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
+    err->code = code;
+    err->advice[0] = '\0';
     return -1;
 }
 

@@ -115,14 +115,20 @@ int http_perform(struct http *h, const struct http_request *req, struct http_res
 
 /* ---- many at once ---- */
 
-/* A fixed number of handles works through the requests, each taking the next when it is done. */
+/* One of the handles that work through the requests; each takes the next request when it is done.
+ */
+struct slot {
+    struct http_exchange x;
+    struct http_response resp;
+    size_t index;
+    bool is_busy;
+};
+
 struct fan {
     struct http *h;
-    const struct http_request *reqs;
-    struct http_response *resps;
-    size_t n;
+    const struct http_batch *batch;
     size_t next; /* first request not begun */
-    struct http_exchange *slots;
+    struct slot *slots;
     size_t slot_count;
     size_t active;
     int64_t deadline_ms; /* monotonic clock; 0: none */
@@ -134,39 +140,49 @@ static bool is_late(const struct fan *f)
     return f->deadline_ms > 0 && time_mono_ms() >= f->deadline_ms;
 }
 
-/* Gives the slot the next request that can be begun. */
-static void feed(struct fan *f, struct http_exchange *x)
+static void hand_over(struct fan *f, size_t index, struct http_response *resp)
 {
-    while (f->next < f->n && f->broken.code == ERR_OK && !is_late(f)) {
-        x->req = &f->reqs[f->next];
-        x->resp = &f->resps[f->next];
-        f->next++;
-        if (exchange_begin(x, &f->h->trust, f->deadline_ms) == 0) {
-            if (f->h->curl->multi_add_handle(f->h->multi, x->easy) == CURLM_OK) {
+    f->batch->done(f->batch->arg, index, resp);
+    http_response_release(resp);
+}
+
+/* Gives the slot the next request that can be begun. */
+static void feed(struct fan *f, struct slot *s)
+{
+    while (f->next < f->batch->n && f->broken.code == ERR_OK && !is_late(f)) {
+        s->index = f->next++;
+        s->x.req = &f->batch->reqs[s->index];
+        s->x.resp = &s->resp;
+        if (exchange_begin(&s->x, &f->h->trust, f->deadline_ms) == 0) {
+            if (f->h->curl->multi_add_handle(f->h->multi, s->x.easy) == CURLM_OK) {
+                s->is_busy = true;
                 f->active++;
                 return;
             }
             err_set(&f->broken, ERR_INTERNAL, "libcurl takes no more requests");
         }
-        exchange_end(x, CURLE_FAILED_INIT);
-        x->req = NULL;
+        exchange_end(&s->x, CURLE_FAILED_INIT);
+        hand_over(f, s->index, &s->resp);
     }
 }
 
-static void finish(struct fan *f, struct http_exchange *x, CURLcode result)
+static void finish(struct fan *f, struct slot *s, CURLcode result)
 {
-    f->h->curl->multi_remove_handle(f->h->multi, x->easy);
+    f->h->curl->multi_remove_handle(f->h->multi, s->x.easy);
+    s->is_busy = false;
     f->active--;
-    exchange_end(x, result);
-    x->req = NULL;
+    exchange_end(&s->x, result);
+    hand_over(f, s->index, &s->resp);
 }
 
-static struct http_exchange *slot_of(struct fan *f, CURL *easy)
+static struct slot *slot_of(struct fan *f, CURL *easy)
 {
-    struct http_exchange *x = NULL;
+    struct slot *s = NULL;
 
-    f->h->curl->easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&x);
-    return x;
+    for (size_t i = 0; i < f->slot_count && !s; i++)
+        if (f->slots[i].x.easy == easy)
+            s = &f->slots[i];
+    return s;
 }
 
 static void collect(struct fan *f)
@@ -175,18 +191,17 @@ static void collect(struct fan *f)
     int left;
 
     while ((msg = f->h->curl->multi_info_read(f->h->multi, &left))) {
-        CURLcode result = msg->data.result;
-        struct http_exchange *x = slot_of(f, msg->easy_handle);
+        struct slot *s = slot_of(f, msg->easy_handle);
 
-        finish(f, x, result); /* the message is gone with it */
-        feed(f, x);
+        finish(f, s, msg->data.result);
+        feed(f, s);
     }
 }
 
 static void abandon(struct fan *f, CURLcode result)
 {
     for (size_t i = 0; i < f->slot_count; i++)
-        if (f->slots[i].req)
+        if (f->slots[i].is_busy)
             finish(f, &f->slots[i], result);
 }
 
@@ -220,8 +235,9 @@ static void work(struct fan *f)
     }
 }
 
-static int prepare(struct fan *f, size_t parallel)
+static int prepare(struct fan *f)
 {
+    size_t parallel = f->batch->max_parallel ? f->batch->max_parallel : PARALLEL_DEFAULT;
     struct http *h = f->h;
 
     if (load(h, &f->broken) < 0)
@@ -231,44 +247,73 @@ static int prepare(struct fan *f, size_t parallel)
     if (!h->multi)
         return err_set(&f->broken, ERR_INTERNAL, "libcurl gives no handle");
     h->curl->multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)parallel);
+    if (parallel > f->batch->n)
+        parallel = f->batch->n;
     f->slots = xcalloc(parallel, sizeof *f->slots);
     for (; f->slot_count < parallel; f->slot_count++) {
-        f->slots[f->slot_count].curl = h->curl;
-        f->slots[f->slot_count].easy = new_handle(h, &f->broken);
-        if (!f->slots[f->slot_count].easy)
+        struct slot *s = &f->slots[f->slot_count];
+
+        s->x.curl = h->curl;
+        s->x.easy = new_handle(h, &f->broken);
+        if (!s->x.easy)
             return -1;
     }
     return 0;
 }
 
 /* Answers the requests that were never begun. */
-static void give_up(struct fan *f, int deadline_ms)
+static void give_up(struct fan *f)
 {
     if (f->broken.code == ERR_OK)
         err_set(&f->broken, ERR_UNREACHABLE, "not asked, the time of %.1f s for all is over",
-                (double)deadline_ms / 1000);
-    for (; f->next < f->n; f->next++)
-        exchange_fail(&f->reqs[f->next], &f->resps[f->next], &f->broken);
+                (double)f->batch->deadline_ms / 1000);
+    for (; f->next < f->batch->n; f->next++) {
+        struct http_response resp;
+
+        exchange_fail(&f->batch->reqs[f->next], &resp, &f->broken);
+        hand_over(f, f->next, &resp);
+    }
+}
+
+void http_perform_each(struct http *h, const struct http_batch *batch)
+{
+    struct fan f = {.h = h, .batch = batch};
+
+    if (batch->n == 0)
+        return;
+    if (batch->deadline_ms > 0)
+        f.deadline_ms = time_mono_ms() + batch->deadline_ms;
+    fault_point("http.before");
+    if (prepare(&f) == 0)
+        work(&f);
+    give_up(&f);
+    for (size_t i = 0; i < f.slot_count; i++)
+        h->curl->easy_cleanup(f.slots[i].x.easy);
+    free(f.slots);
+    fault_point("http.after");
+}
+
+static void keep(void *arg, size_t i, struct http_response *resp)
+{
+    struct http_response *resps = arg;
+
+    resps[i] = *resp;
+    *resp = (struct http_response){0};
 }
 
 void http_perform_all(struct http *h, const struct http_request *reqs, struct http_response *resps,
                       size_t n, size_t max_parallel, int deadline_ms)
 {
-    struct fan f = {.h = h, .reqs = reqs, .resps = resps, .n = n};
-    size_t parallel = max_parallel ? max_parallel : PARALLEL_DEFAULT;
+    const struct http_batch batch = {
+        .reqs = reqs,
+        .n = n,
+        .max_parallel = max_parallel,
+        .deadline_ms = deadline_ms,
+        .done = keep,
+        .arg = resps,
+    };
 
-    if (n == 0)
-        return;
-    if (deadline_ms > 0)
-        f.deadline_ms = time_mono_ms() + deadline_ms;
-    fault_point("http.before");
-    if (prepare(&f, parallel < n ? parallel : n) == 0)
-        work(&f);
-    give_up(&f, deadline_ms);
-    for (size_t i = 0; i < f.slot_count; i++)
-        h->curl->easy_cleanup(f.slots[i].easy);
-    free(f.slots);
-    fault_point("http.after");
+    http_perform_each(h, &batch);
 }
 
 void http_response_release(struct http_response *resp)

@@ -270,7 +270,6 @@ int exchange_begin(struct http_exchange *x, const struct http_trust *trust, int6
     set_ptr(&s, CURLOPT_URL, req->url);
     set_ptr(&s, CURLOPT_HTTPHEADER, x->headers);
     set_ptr(&s, CURLOPT_ERRORBUFFER, x->reason);
-    set_ptr(&s, CURLOPT_PRIVATE, x);
     set_long(&s, CURLOPT_CONNECTTIMEOUT_MS,
              connect_ms < x->timeout_ms ? connect_ms : x->timeout_ms);
     set_long(&s, CURLOPT_TIMEOUT_MS, x->timeout_ms);

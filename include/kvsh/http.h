@@ -70,6 +70,20 @@ int http_perform(struct http *h, const struct http_request *req, struct http_res
 void http_perform_all(struct http *h, const struct http_request *reqs, struct http_response *resps,
                       size_t n, size_t max_parallel, int deadline_ms);
 
+/*
+ * The same, but each outcome is handed to done() as it comes, in any order, and released behind it (what done()
+ * wants to keep it takes out, leaving NULL): the memory needed does not grow with n. done() must not use h.
+ */
+struct http_batch {
+    const struct http_request *reqs;
+    size_t n;
+    size_t max_parallel; /* 0: 64 */
+    int deadline_ms;     /* 0: none */
+    void (*done)(void *arg, size_t i, struct http_response *resp);
+    void *arg;
+};
+void http_perform_each(struct http *h, const struct http_batch *batch);
+
 void http_response_release(struct http_response *resp);
 
 /* s percent-encoded for one path segment or query value; free() it. */

@@ -718,6 +718,48 @@ static void deadline_before_all_were_asked(void)
     many_free(m);
 }
 
+/* Counts the outcomes, each of which must come once, and keeps one body. */
+struct outcomes {
+    int seen[MANY];
+    int answered;
+    char *kept;
+};
+
+static void count_outcome(void *arg, size_t i, struct http_response *resp)
+{
+    struct outcomes *o = arg;
+
+    o->seen[i]++;
+    o->answered += resp->status == 200;
+    if (i != 7)
+        return;
+    o->kept = resp->body;
+    resp->body = NULL;
+}
+
+static void each_as_it_comes(void)
+{
+    struct many *m = many_new("/x", "/slow/30000");
+    struct http *h = open_plain();
+    struct outcomes o = {{0}};
+    const struct http_batch batch = {.reqs = m->reqs,
+                                     .n = MANY,
+                                     .max_parallel = 6,
+                                     .deadline_ms = 3000,
+                                     .done = count_outcome,
+                                     .arg = &o};
+
+    http_perform_each(h, &batch);
+    for (int i = 0; i < MANY; i++)
+        is_int(o.seen[i], 1);
+    is_int(o.answered, MANY - MANY / 10);
+    has_str(o.kept, "url=/x\n");
+    free(o.kept);
+    wake_slow_ones();
+    http_close(h);
+    many_free(m);
+}
+
 static void mixed_outcomes(void)
 {
     struct raw *silent = raw_start(NULL);
@@ -807,6 +849,7 @@ int main(void)
         TAP_TEST(all_answered),
         TAP_TEST(slow_ones_do_not_hold_the_rest),
         TAP_TEST(deadline_before_all_were_asked),
+        TAP_TEST(each_as_it_comes),
         TAP_TEST(mixed_outcomes),
     };
     int rc;
