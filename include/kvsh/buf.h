@@ -23,4 +23,4 @@ void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-char *buf_take(struct buf *b); /* the content becomes the caller's (free()); the buf is empty again */
+char *buf_take(struct buf *b); /* the content is the caller's now (free()), the buf is empty */

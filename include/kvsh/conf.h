@@ -38,7 +38,8 @@ const char *conf_get(const struct conf *c, const char *section, const char *name
  * Edits of a file, keeping comments and everything else byte for byte: write aside (0600), fsync,
  * rename. conf_edit_section() replaces or appends a whole section by `body` (lines, each ending in
  * "\n"); body NULL removes it (ERR_INPUT when it is not there).
- * conf_edit_key() sets one key of a section (appending the section when absent); value NULL removes the key.
+ * conf_edit_key() sets one key of a section (appending the section when absent); value NULL removes
+ * the key.
  */
 int conf_edit_section(const char *path, const char *section, const char *name, const char *body,
                       struct err *err);

@@ -1,9 +1,9 @@
 /*
  * SQLite, thinly (the only user of it is lib/db.c).
  *
- * Opening sets WAL, synchronous=FULL, foreign_keys, a busy time-out of 10 s, and checks application_id
- * and user_version. Statements are prepared once and cached by their text. Parameters are always
- * bound. Writers use db_begin() (BEGIN IMMEDIATE) .. db_commit().
+ * Opening sets WAL, synchronous=FULL, foreign_keys, a busy time-out of 10 s, and checks
+ * application_id and user_version. Statements are prepared once and cached by their text.
+ * Parameters are always bound. Writers use db_begin() (BEGIN IMMEDIATE) .. db_commit().
  */
 #pragma once
 
@@ -23,7 +23,7 @@ struct db_migration {
 
 struct db_schema {
     int32_t application_id;
-    const char *what;                       /* for errors: "journal" */
+    const char *what;                      /* for errors: "journal" */
     const struct db_migration *migrations; /* ends with {0, NULL} */
 };
 
@@ -39,8 +39,9 @@ void db_close(struct db *db);
 int db_exec(struct db *db, const char *sql, struct err *err);
 
 /*
- * A statement for sql (a string with static lifetime: the cache compares the pointer first). It stays
- * the db's; db_done() resets it and clears the bindings. Bind by name (":id"); strings are copied.
+ * A statement for sql (a string with static lifetime: the cache compares the pointer first). It
+ * stays the db's; db_done() resets it and clears the bindings. Bind by name (":id"); strings are
+ * copied.
  */
 struct db_stmt *db_prepare(struct db *db, const char *sql, struct err *err);
 void db_bind_int(struct db_stmt *st, const char *name, int64_t value);
@@ -48,7 +49,8 @@ void db_bind_str(struct db_stmt *st, const char *name, const char *value); /* NU
 /* 1: a row is there, 0: no more rows, -1: failed (disk full, I/O error, busy: ERR_FAILED). */
 int db_step(struct db_stmt *st, struct err *err);
 int64_t db_col_int(struct db_stmt *st, int col);
-const char *db_col_str(struct db_stmt *st, int col); /* NULL for NULL; until the next step or db_done */
+/* NULL for NULL; valid until the next db_step() or db_done(). */
+const char *db_col_str(struct db_stmt *st, int col);
 bool db_col_is_null(struct db_stmt *st, int col);
 void db_done(struct db_stmt *st);
 /* Steps a statement that gives no rows, then db_done(). */

@@ -24,9 +24,9 @@ struct err {
     char advice[512]; /* "" when there is nothing to add */
 };
 
-#define ERR_INIT                                                                                   \
-    {                                                                                              \
-        .code = ERR_OK                                                                             \
+#define ERR_INIT       \
+    {                  \
+        .code = ERR_OK \
     }
 
 /* Fills *err, replacing what was there (the advice is cleared), and returns -1. */

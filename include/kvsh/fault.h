@@ -1,7 +1,8 @@
 /*
  * Crash points. Every journal commit and every HTTP exchange passes one before and one after.
- * KVSH_CRASH_AT=n kills the process (SIGKILL) at its n-th point; KVSH_CRASH_COUNT=file appends each point's
- * name to that file, so that a test can enumerate them. Without these variables a point costs a branch.
+ * KVSH_CRASH_AT=n kills the process (SIGKILL) at its n-th point; KVSH_CRASH_COUNT=file appends each
+ * point's name to that file, so that a test can enumerate them. Without these variables a point
+ * costs a branch.
  */
 #pragma once
 

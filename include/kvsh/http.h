@@ -37,8 +37,8 @@ struct http_request {
 };
 
 struct http_response {
-    int status;    /* 0: no answer; see err */
-    char *body;    /* NUL-terminated, never NULL after an exchange */
+    int status; /* 0: no answer; see err */
+    char *body; /* NUL-terminated, never NULL after an exchange */
     size_t len;
     char *content_type; /* NULL when absent; without parameters, lower case */
     char *location;     /* NULL when absent */
@@ -71,8 +71,9 @@ void http_perform_all(struct http *h, const struct http_request *reqs, struct ht
                       size_t n, size_t max_parallel, int deadline_ms);
 
 /*
- * The same, but each outcome is handed to done() as it comes, in any order, and released behind it (what done()
- * wants to keep it takes out, leaving NULL): the memory needed does not grow with n. done() must not use h.
+ * The same, but each outcome is handed to done() as it comes, in any order, and released behind it
+ * (what done() wants to keep it takes out, leaving NULL): the memory needed does not grow with n.
+ * done() must not use h.
  */
 struct http_batch {
     const struct http_request *reqs;

@@ -44,8 +44,8 @@ struct json *json_get(const struct json *obj, const char *key); /* NULL when abs
 const char *json_str(const struct json *obj, const char *key);  /* NULL when absent or no string */
 int64_t json_int(const struct json *obj, const char *key, int64_t def);
 bool json_bool(const struct json *obj, const char *key, bool def);
-size_t json_len(const struct json *arr);                          /* 0 for anything but an array or object */
-struct json *json_at(const struct json *arr, size_t i);           /* linear; use JSON_FOREACH to walk */
+size_t json_len(const struct json *arr);                /* 0 for anything but an array or object */
+struct json *json_at(const struct json *arr, size_t i); /* linear; use JSON_FOREACH to walk */
 bool json_is_object(const struct json *j);
 bool json_is_array(const struct json *j);
 bool json_is_string(const struct json *j);
@@ -57,5 +57,5 @@ const char *json_key(const struct json *j); /* name of a member of an object; NU
 
 struct json *json_first(const struct json *container);
 struct json *json_next(const struct json *item);
-#define JSON_FOREACH(item, container)                                                              \
+#define JSON_FOREACH(item, container) \
     for (struct json *item = json_first(container); item != NULL; item = json_next(item))

@@ -19,7 +19,7 @@ int log_level_by_name(const char *name, enum log_level *level); /* -1 when unkno
 void log_msg(enum log_level level, const char *component, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* One formatted line (with "\n") into out, at most size bytes: for logs with a file of their own. */
+/* One formatted line (with "\n") into out, at most size bytes: for logs of their own. */
 void log_format(char *out, size_t size, enum log_level level, const char *component,
                 const char *fmt, va_list ap) __attribute__((format(printf, 5, 0)));
 

@@ -23,7 +23,7 @@ struct arena {
     struct arena_block *head;
 };
 
-void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for any object */
+void *arena_alloc(struct arena *a, size_t size);    /* zeroed, aligned for any object */
 char *arena_strdup(struct arena *a, const char *s); /* NULL gives NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -35,6 +35,6 @@ void arena_release(struct arena *a); /* frees everything; the arena is empty and
  * third variable is needed. Old arrays stay in the arena until it is released, and growing moves
  * the elements: do not keep pointers to elements while still pushing.
  */
-#define ARENA_PUSH(arena, items, n)                                                                \
+#define ARENA_PUSH(arena, items, n) \
     ((items) = arena_grow((arena), (items), (n), sizeof *(items)), &(items)[(n)++])
 void *arena_grow(struct arena *a, void *items, size_t n, size_t size);
