@@ -58,7 +58,7 @@ static int slot_of(const struct json *j)
 {
     int64_t n = json_value_int(j, -1);
 
-    return n >= 0 && n < REDIS_SLOTS && json_is_number(j) ? (int)n : -1;
+    return n >= 0 && n < REDIS_SLOTS && json_is_integer(j) ? (int)n : -1;
 }
 
 static int slots_decode(const struct json *ranges, bool *wanted, struct problem *pb)

@@ -82,38 +82,42 @@ int member_nodes(const struct member *m, struct redis *r, struct arena *arena,
     return 0;
 }
 
-static const char *meet(const struct member *m, struct redis *r, const char *where[3],
-                        struct problem *pb)
+/* Whether it has met that address already: a handshake may still come to nothing. */
+static bool has_met(const struct redis_nodes *nodes, const char *ip, int port)
 {
-    const redisReply *reply;
-    struct arena arena = {NULL};
-    struct redis_nodes nodes;
-    bool known = false;
+    for (size_t i = 0; i < nodes->n; i++) {
+        const struct redis_node *n = &nodes->nodes[i];
 
-    if (member_nodes(m, r, &arena, &nodes, pb) < 0)
-        return NULL;
-    for (size_t i = 0; i < nodes.n; i++)
-        known |= strcmp(nodes.nodes[i].host, where[0]) == 0 &&
-                 nodes.nodes[i].port == atoi(where[1]) && nodes.nodes[i].link_up &&
-                 !redis_node_has_flag(&nodes.nodes[i], "handshake");
-    arena_release(&arena);
-    if (known)
-        return "already known";
-    reply = redis_call(r, ASK_MS, "CLUSTER", "MEET", where[0], where[1], where[2], NULL);
-    return member_reply(m, r, reply, pb) < 0 ? NULL : "meeting";
+        if (strcmp(n->host, ip) == 0 && n->port == port && n->link_up &&
+            !redis_node_has_flag(n, "handshake"))
+            return true;
+    }
+    return false;
 }
 
 const char *member_meet(const struct member *m, const char *ip, int port, int bus_port,
                         struct problem *pb)
 {
     struct redis *r = member_connect(m);
+    struct arena arena = {NULL};
+    struct redis_nodes nodes;
     char port_text[16], bus_text[16];
-    const char *where[3] = {ip, port_text, bus_text};
-    const char *result;
+    const char *result = NULL;
+    const redisReply *reply;
 
+    if (member_nodes(m, r, &arena, &nodes, pb) < 0)
+        goto out;
+    if (has_met(&nodes, ip, port)) {
+        result = "already known";
+        goto out;
+    }
     snprintf(port_text, sizeof port_text, "%d", port);
     snprintf(bus_text, sizeof bus_text, "%d", bus_port);
-    result = meet(m, r, where, pb);
+    reply = redis_call(r, ASK_MS, "CLUSTER", "MEET", ip, port_text, bus_text, NULL);
+    if (member_reply(m, r, reply, pb) == 0)
+        result = "meeting";
+out:
+    arena_release(&arena);
     redis_free(r);
     return result;
 }

@@ -76,8 +76,10 @@ static void tell_failure(const struct operation *op, const struct problem *pb)
     if (op->is_automatic)
         agent_log(op->agent, LOG_ERROR, op->service_id, "%s%s%s", pb->detail,
                   pb->advice[0] ? "; " : "", pb->advice);
-    else
-        agent_event(op->agent, &ev);
+    if (!op->is_automatic) {
+        events_add(op->agent->events, &ev);
+        agent_log(op->agent, LOG_WARNING, "rest", "%s", text);
+    }
     free(text);
 }
 

@@ -84,6 +84,14 @@ int64_t redis_field_int(const char *text, const char *key, int64_t def)
     return field_find(text, key, &p) ? piece_int(p, def) : def;
 }
 
+int redis_loading_percent(const char *info)
+{
+    char text[16];
+
+    return redis_field(info, "loading_loaded_perc", text, sizeof text) ? (int)strtol(text, NULL, 10)
+                                                                       : -1;
+}
+
 static bool field_is(const char *text, const char *key, const char *want)
 {
     struct piece p;
@@ -133,13 +141,7 @@ void redis_info_decode(const char *text, struct arena *a, struct redis_info *inf
     info->link_up = field_is(text, "master_link_status", "up");
     info->sync_in_progress = field_is(text, "master_sync_in_progress", "1");
     info->loading = field_is(text, "loading", "1") || field_is(text, "async_loading", "1");
-    info->loading_percent = redis_field_int(text, "loading_loaded_perc", -1);
-    if (info->loading_percent < 0) { /* "45.27" */
-        char perc[16];
-
-        info->loading_percent =
-            redis_field(text, "loading_loaded_perc", perc, sizeof perc) ? atoi(perc) : -1;
-    }
+    info->loading_percent = redis_loading_percent(text);
     info->aof_ok = field_is(text, "aof_enabled", "1") &&
                    field_is(text, "aof_last_write_status", "ok") &&
                    field_is(text, "aof_last_bgrewrite_status", "ok");

@@ -24,7 +24,7 @@ struct redis_info {
     char version[32];
     bool is_primary;
     bool link_up, sync_in_progress, loading, aof_ok;
-    int64_t loading_percent;
+    int loading_percent;
     int64_t offset; /* primary: master_repl_offset, replica: slave_repl_offset */
     char replid[REDIS_ID_LEN + 1];
     int64_t used_memory, max_memory, uptime_s, connected_replicas;
@@ -68,6 +68,9 @@ void redis_info_decode(const char *text, struct arena *a, struct redis_info *inf
 /* Value of "key:" in an INFO or CLUSTER INFO text, cut to size; false when it is not there. */
 bool redis_field(const char *text, const char *key, char *out, size_t size);
 int64_t redis_field_int(const char *text, const char *key, int64_t def);
+
+/* How much of its data has been read at start, -1 when it does not say. */
+int redis_loading_percent(const char *info);
 
 /* CLUSTER NODES, or the file nodes.conf ("vars" lines are skipped). ERR_INPUT naming the line. */
 int redis_nodes_decode(const char *text, struct arena *a, struct redis_nodes *out, struct err *err);

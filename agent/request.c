@@ -27,7 +27,7 @@ static const struct field *field_find(const struct field *fields, const char *na
     return NULL;
 }
 
-static bool is_integer(const struct json *j)
+bool json_is_integer(const struct json *j)
 {
     int64_t n = json_value_int(j, 0);
     struct json *whole = json_number((double)n);
@@ -43,7 +43,7 @@ static bool has_type(const struct json *j, enum field_type type)
     case FIELD_STRING:
         return json_is_string(j);
     case FIELD_INT:
-        return is_integer(j);
+        return json_is_integer(j);
     case FIELD_BOOL:
         return !json_is_string(j) && !json_is_number(j) && !json_is_null(j) && !json_is_object(j) &&
                !json_is_array(j);

@@ -54,6 +54,9 @@ struct field {
  */
 int body_check(const struct json *body, const struct field *fields, struct problem *pb);
 
+/* A number without a fraction. */
+bool json_is_integer(const struct json *j);
+
 /* An integer of the query within min..max, or def when it is not there. */
 int query_int(const struct request *rq, const char *name, const int64_t range[2], int64_t *value,
               struct problem *pb);

@@ -24,12 +24,13 @@ static pid_t holder_of(int fd)
 {
     struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char text[16] = "";
+    long pid = 0;
 
     if (fcntl(fd, F_OFD_GETLK, &fl) < 0 || fl.l_type == F_UNLCK)
         return 0;
-    if (pread(fd, text, sizeof text - 1, 0) <= 0 || atoi(text) <= 1)
-        return 1;
-    return atoi(text);
+    if (pread(fd, text, sizeof text - 1, 0) > 0)
+        pid = strtol(text, NULL, 10);
+    return pid > 1 ? (pid_t)pid : 1;
 }
 
 int rootlock_take(const char *root, struct err *err)

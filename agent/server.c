@@ -27,13 +27,23 @@ enum {
     BODY_MS = 60 * 1000,
     LEAVE_MS = 60 * 1000,
     IGNORED_BODY = 64 * 1024,
+    REFUSED_AGAIN_MS = 60 * 1000,
 };
+
+/* The head of the one function whose parameters the library dictates. */
+#define ACCESS_HANDLER(name)                                                               \
+    static enum MHD_Result name(void *arg, struct MHD_Connection *c, const char *url,      \
+                                const char *method, const char *version, const char *data, \
+                                size_t *size, void **context)
 
 struct server {
     struct agent *agent;
     struct auth *auth;
     struct conns *conns;
     int fd; /* listens; the daemon's once it runs */
+    pthread_mutex_t lock;
+    char refused[512]; /* the last refusal that became an event, and when */
+    int64_t refused_at;
     struct MHD_Daemon *daemon;
 };
 
@@ -251,9 +261,34 @@ static enum MHD_Result send_reply(struct server *s, struct MHD_Connection *c, st
     return rc;
 }
 
-/* Changes and refusals go to the log; what only looks does not, unless it is refused. */
-static void log_exchange(struct agent *a, const struct exchange *ex)
+/* One event for a refusal that is repeated again and again. */
+static void tell_refusal(struct server *s, const struct exchange *ex, const char *code,
+                         const char *detail)
 {
+    char text[512];
+    struct event ev = {SEVERITY_WARNING, "request-refused",
+                       ex->rq.param[0] ? ex->rq.param : "agent", text,
+                       json_str(ex->rp.body, "advice")};
+    int64_t now = time_mono_ms();
+    bool is_new;
+
+    snprintf(text, sizeof text, "refused %s %.100s: %d %s: %s", ex->rq.method, ex->path,
+             ex->rp.status, code, detail);
+    pthread_mutex_lock(&s->lock);
+    is_new = strcmp(s->refused, text) != 0 || now - s->refused_at > REFUSED_AGAIN_MS;
+    if (is_new) {
+        memcpy(s->refused, text, sizeof text);
+        s->refused_at = now;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (is_new)
+        events_add(s->agent->events, &ev);
+}
+
+/* Changes and refusals go to the log; what only looks does not, unless it is refused. */
+static void log_exchange(struct server *s, const struct exchange *ex)
+{
+    struct agent *a = s->agent;
     bool is_get = strcmp(ex->rq.method, "GET") == 0 || strcmp(ex->rq.method, "HEAD") == 0;
     int status = ex->rp.status, ms = (int)(time_mono_ms() - ex->began);
     const char *code = json_str(ex->rp.body, "code"), *detail = json_str(ex->rp.body, "detail");
@@ -264,6 +299,9 @@ static void log_exchange(struct agent *a, const struct exchange *ex)
         if (!is_get || status != MHD_HTTP_NOT_FOUND)
             agent_log(a, LOG_WARNING, "rest", "refused %s %s: %d %s: %s", ex->rq.method, ex->path,
                       status, code ? code : "", detail ? detail : "");
+        /* Who may not ask fills no event file. */
+        if (!is_get && ex->route && code && detail)
+            tell_refusal(s, ex, code, detail);
     } else if (!is_get) {
         agent_log(a, LOG_INFO, "rest", "%s %s: %d (%d ms)", ex->rq.method, ex->path, status, ms);
     }
@@ -280,14 +318,12 @@ static enum MHD_Result respond(struct server *s, struct MHD_Connection *c, struc
         route_run(s->agent, ex->route, &ex->rq, &ex->rp);
     else
         reply_problem(&ex->rp, &pb);
-    log_exchange(s->agent, ex);
+    log_exchange(s, ex);
     return send_reply(s, c, ex);
 }
 
 /* Called at the headers, at each piece of the body, and at its end. */
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *size, void **context)
+ACCESS_HANDLER(on_request)
 {
     struct server *s = arg;
     struct exchange *ex = *context;
@@ -381,6 +417,7 @@ struct server *server_open(struct agent *a, struct err *err)
 
     s->agent = a;
     s->fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
     s->conns = conns_new(on_first, a);
     s->auth = auth_new(&a->boot, err);
     ip = s->auth ? listen_address(a, bind_ip, err) : NULL;
@@ -409,6 +446,7 @@ void server_stop(struct server *s)
         close(s->fd);
     auth_free(s->auth);
     conns_free(s->conns);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 

@@ -159,11 +159,8 @@ static enum answer ask(struct start *st, char *my_id, size_t size)
         answer = ANSWER_DENIED;
     } else if (redis_result(r) == REDIS_ANSWERED) {
         const char *info = redis_text(redis_reply(r, 0));
-        char perc[16] = "";
-
         answer = redis_field_int(info, "loading", 1) ? ANSWER_LOADING : ANSWER_SERVES;
-        redis_field(info, "loading_loaded_perc", perc, sizeof perc);
-        percent = atoi(perc);
+        percent = redis_loading_percent(info);
         snprintf(my_id, size, "%s", redis_text(redis_reply(r, 1)));
         if (answer == ANSWER_LOADING)
             operation_report(st->op, percent, "loading the dataset, %d %%", percent);

@@ -242,28 +242,51 @@ out:
     return rc;
 }
 
+/* The next number of a record; false when there is none. */
+static bool next_number(const char **at, uint64_t *n)
+{
+    char *end;
+
+    errno = 0;
+    *n = strtoull(*at, &end, 10);
+    if (end == *at || errno || (*end != ' ' && *end != '\n'))
+        return false;
+    *at = end + 1;
+    return true;
+}
+
+/* "pid ticks boot-id started dev ino dev ino" */
+static bool record_decode(const char *text, struct proc *p)
+{
+    uint64_t pid, started;
+    size_t n;
+
+    if (!next_number(&text, &pid) || pid <= 1 || pid > INT_MAX ||
+        !next_number(&text, &p->start_ticks))
+        return false;
+    n = strcspn(text, " ");
+    if (n == 0 || n >= sizeof p->boot_id || text[n] != ' ')
+        return false;
+    memcpy(p->boot_id, text, n);
+    text += n + 1;
+    p->pid = (pid_t)pid;
+    if (!next_number(&text, &started) || !next_number(&text, &p->storage.dev) ||
+        !next_number(&text, &p->storage.ino) || !next_number(&text, &p->env.dev) ||
+        !next_number(&text, &p->env.ino))
+        return false;
+    p->started_ms = (int64_t)started;
+    return true;
+}
+
 int proc_load(const char *record_path, struct proc *p)
 {
     char text[512];
-    int pid;
-    long long started;
-    unsigned long long ticks, sdev, sino, edev, eino;
-    ssize_t n = read_stat(record_path, text, sizeof text);
 
     memset(p, 0, sizeof *p);
-    if (n <= 0 ||
-        sscanf(text, "%d %llu %39s %lld %llu %llu %llu %llu", &pid, &ticks, p->boot_id, &started,
-               &sdev, &sino, &edev, &eino) != 8 ||
-        pid <= 1) {
-        memset(p, 0, sizeof *p);
-        return -1;
-    }
-    p->pid = pid;
-    p->start_ticks = ticks;
-    p->started_ms = started;
-    p->storage = (struct file_id){sdev, sino};
-    p->env = (struct file_id){edev, eino};
-    return 0;
+    if (read_stat(record_path, text, sizeof text) > 0 && record_decode(text, p))
+        return 0;
+    memset(p, 0, sizeof *p);
+    return -1;
 }
 
 int proc_stat_decode(const char *text, char *state, uint64_t *start_ticks)
