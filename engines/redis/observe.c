@@ -233,14 +233,40 @@ void redis_settle_roles(struct cluster *c)
     }
 }
 
+/* One node's answer has come, or will not. */
+static void hear(void *arg, size_t i, struct http_response *resp)
+{
+    struct cluster *c = arg;
+    struct node *n = &c->nodes[i];
+    const struct rest r = {.method = "GET", .who = redis_where(c, n)};
+    struct json *doc = NULL;
+    struct err why = resp->err;
+
+    if (why.code != ERR_OK)
+        err_prepend(&why, "%s", r.who);
+    if (why.code != ERR_OK || rest_decode(resp, &r, &doc, &why) != 0) {
+        mark_silent(c, n, &why);
+    } else {
+        json_push(c->raw, doc);
+        redis_decode_node(c, n, doc);
+    }
+}
+
 int redis_observe(struct connection *cn, const struct json *docs, struct cluster *c,
                   struct err *err)
 {
     struct http_request *reqs = xcalloc(c->n_nodes + 1, sizeof *reqs);
-    struct http_response *resps = xcalloc(c->n_nodes + 1, sizeof *resps);
+    const struct http_batch batch = {
+        .reqs = reqs,
+        .n = c->n_nodes,
+        .deadline_ms = cn->timeout_ms + 500,
+        .done = hear,
+        .arg = c,
+    };
 
     (void)docs; /* c was made from them */
     (void)err;
+    c->raw = json_array();
     for (size_t i = 0; i < c->n_nodes; i++) {
         reqs[i] = (struct http_request){
             .method = "GET",
@@ -250,28 +276,10 @@ int redis_observe(struct connection *cn, const struct json *docs, struct cluster
         };
     }
     if (c->n_nodes > 0)
-        http_perform_all(cn->http, reqs, resps, c->n_nodes, 0, cn->timeout_ms + 500);
-    c->raw = json_array();
-    for (size_t i = 0; i < c->n_nodes; i++) {
-        struct node *n = &c->nodes[i];
-        const struct rest r = {.method = "GET", .who = redis_where(c, n)};
-        struct json *doc = NULL;
-        struct err why = resps[i].err;
-
-        if (why.code != ERR_OK)
-            err_prepend(&why, "%s", r.who);
-        if (why.code != ERR_OK || rest_decode(&resps[i], &r, &doc, &why) != 0) {
-            mark_silent(c, n, &why);
-        } else {
-            json_push(c->raw, doc);
-            redis_decode_node(c, n, doc);
-        }
-        http_response_release(&resps[i]);
-    }
+        http_perform_each(cn->http, &batch);
     redis_settle_roles(c);
     c->observed_ms = time_now_ms();
     free(reqs);
-    free(resps);
     return 0;
 }
 

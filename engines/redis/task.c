@@ -58,6 +58,19 @@ static int pause_task(struct doing *d, int percent, const char *waiting_for, str
     return 0;
 }
 
+/* A changing request, with what was sent and what came back in the plan's history. */
+static int send_request(struct doing *d, const struct rest *r, struct json **answer,
+                        struct err *err)
+{
+    int status, rc = rest_call(d->cn, r, &status, answer, err);
+
+    if (d->p->event != NULL)
+        d->p->event(d->p, rc == 0 ? "info" : "warning",
+                    arena_printf(&d->c.arena, "%s: %s %s: %s", r->who, r->method, r->path,
+                                 rc != 0 ? err->text : arena_printf(&d->c.arena, "%d", status)));
+    return rc;
+}
+
 /* POST /v1/services/{id}/{action}; body is taken. The answer, when asked for, is the caller's. */
 static int act(struct doing *d, const struct service *s, const char *action, struct json *body,
                struct json **answer, struct err *err)
@@ -70,7 +83,7 @@ static int act(struct doing *d, const struct service *s, const char *action, str
         .who = redis_where(&d->c, n),
         .body = body,
     };
-    int rc = rest_call(d->cn, &r, NULL, answer, err);
+    int rc = send_request(d, &r, answer, err);
 
     json_free(body);
     return rc;
@@ -172,7 +185,7 @@ static int do_register(struct doing *d, struct err *err)
         json_set_str(body, "zone", json_str(d->t->args, "zone"));
         json_set_str(body, "secret", secret);
         r.body = body;
-        rc = rest_call(d->cn, &r, NULL, NULL, err);
+        rc = send_request(d, &r, NULL, err);
     }
     json_free(body);
     free(secret);
@@ -217,7 +230,7 @@ static int put_service(struct doing *d, struct json *body, struct err *err)
     if (n == NULL)
         rc = err_set(err, ERR_FAILED, "%s is not declared in the store", d->t->node);
     else
-        rc = rest_call(d->cn, &r, NULL, NULL, err);
+        rc = send_request(d, &r, NULL, err);
     json_free(body);
     return rc;
 }
