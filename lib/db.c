@@ -114,11 +114,18 @@ out:
 }
 
 /*
- * Marks a file of no bytes as ours while it still has a rollback journal, so that the mark is in
- * the file itself from its first commit on, whatever the write-ahead log may hold later.
+ * Marks a file of no pages as ours while it still has a rollback journal, so that the mark is in
+ * the file itself from its first commit on, whatever the write-ahead log may hold later. Asking for
+ * the pages rolls back a first commit that was cut short: a file that seemed marked is empty again.
  */
 static int claim(struct db *db, struct err *err)
 {
+    int64_t pages;
+
+    if (read_int(db, "PRAGMA page_count", &pages, err) < 0)
+        return -1;
+    if (pages > 0)
+        return 0;
     if (db_begin(db, err) < 0)
         return -1;
     if (run_format(db, err, "PRAGMA application_id = %d", (int)db->schema->application_id) < 0) {
@@ -162,11 +169,11 @@ static int set_wal(struct db *db, struct err *err)
 }
 
 /* Brings an accepted file into use: settings, then the steps of the schema it lacks. */
-static int prepare_file(struct db *db, bool is_empty, struct err *err)
+static int prepare_file(struct db *db, struct err *err)
 {
     int64_t version;
 
-    if (is_empty && claim(db, err) < 0)
+    if (claim(db, err) < 0)
         return -1;
     if (read_int(db, "PRAGMA user_version", &version, err) < 0 ||
         check_version(db, version, err) < 0)
@@ -199,7 +206,7 @@ struct db *db_open(const char *path, bool create, const struct db_schema *schema
         err_set(err, ERR_INPUT, "%s %s is empty", schema->what, path);
         goto fail;
     }
-    if (check_version(db, head.user_version, err) < 0 || prepare_file(db, head.is_empty, err) < 0)
+    if (check_version(db, head.user_version, err) < 0 || prepare_file(db, err) < 0)
         goto fail;
     return db;
 fail:

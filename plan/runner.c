@@ -180,13 +180,13 @@ static void last_log_line(const struct launch *la, char out[LAST_LINE_MAX])
 
 static int parse_failure(char *message, struct err *err)
 {
-    char *save = NULL;
-    const char *code = strtok_r(message + 1, "\n", &save);
-    const char *text = strtok_r(NULL, "\n", &save);
-    const char *advice = strtok_r(NULL, "\n", &save);
+    char *rest = message + 1;
+    const char *code = strsep(&rest, "\n"), *text = strsep(&rest, "\n");
+    const char *advice = strsep(&rest, "\n");
 
-    err_set(err, err_by_name(code), "%s", text != NULL ? text : "the runner gave no reason");
-    return advice != NULL ? err_advise(err, "%s", advice) : -1;
+    err_set(err, err_by_name(code), "%s",
+            text != NULL && *text ? text : "the runner gave no reason");
+    return advice != NULL && *advice ? err_advise(err, "%s", advice) : -1;
 }
 
 /* Waits for the runner's word. One message fits one write to a pipe, so it arrives whole. */

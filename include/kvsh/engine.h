@@ -49,7 +49,7 @@ struct perform {
     void (*event)(struct perform *p, const char *severity, const char *text);
     int64_t plan_id;
     bool force;
-    const struct json *docs; /* declared documents at the time of the task */
+    const struct json *docs; /* declared documents as its wave began */
     char result[256];        /* one sentence about the outcome, for show plan; may stay empty */
 };
 

@@ -1,7 +1,8 @@
 /* The journal: opening, plans and their moves, documents, events, observations. */
-#include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,6 +80,129 @@ static void foreign_files_are_refused_and_kept(void)
     free(now);
     free(path);
     free(dir);
+    bench_end(&b);
+}
+
+/* Writes four bytes into the head of the closed file. */
+static void patch(const char *path, long offset, const char bytes[4])
+{
+    FILE *f = fopen(path, "r+");
+
+    ok(f != NULL && fseek(f, offset, SEEK_SET) == 0 && fwrite(bytes, 1, 4, f) == 4 &&
+       fclose(f) == 0);
+}
+
+static void a_newer_file_is_refused(void)
+{
+    struct err err = ERR_INIT;
+    struct bench b;
+    char *path;
+
+    bench_begin(&b);
+    stored_plan(&b, 1, 1, NULL);
+    journal_close(b.journal);
+    path = in_dir(&b, "journal.db");
+    patch(path, 60, "\0\0\0\x63"); /* user_version 99 */
+    b.journal = journal_open(b.dir, true, &err);
+    ok(b.journal == NULL);
+    is_int(err.code, ERR_INPUT);
+    has_str(err.text, "format 99");
+    patch(path, 60, "\0\0\0\1");
+    b.journal = journal_open(b.dir, false, &err);
+    ok(b.journal != NULL);
+    is_int(journal_last_plan(b.journal), 1);
+    free(path);
+    bench_end(&b);
+}
+
+/*
+ * A process was killed in the very first commit: the file looks made, and a rollback journal beside
+ * it says that there was nothing before. Its format: magic, records, nonce, pages before, sector
+ * size, page size.
+ */
+static void a_file_cut_short_in_the_making_is_made_again(void)
+{
+    static const unsigned char head[28] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0,
+                                           0,    0,    1,    2,    3,    4,    0,    0,    0, 0,
+                                           0,    0,    2,    0,    0,    0,    0x10, 0};
+    char hot[512] = {0}, *path;
+    struct err err = ERR_INIT;
+    struct bench b;
+
+    bench_begin(&b);
+    journal_close(b.journal);
+    path = in_dir(&b, "journal.db-journal");
+    memcpy(hot, head, sizeof head);
+    write_file(path, hot, sizeof hot);
+    b.journal = journal_open(b.dir, true, &err);
+    ok(b.journal != NULL);
+    is_int(access(path, F_OK), -1);
+    is_int(stored_plan(&b, 1, 1, NULL), 1);
+    bench_reopen(&b); /* what was made is recognised */
+    is_int(journal_last_plan(b.journal), 1);
+    free(path);
+    bench_end(&b);
+}
+
+/*
+ * The file system takes no more: in a child, so that the limit ends with it. 0 when all that was
+ * refused was refused with a sentence.
+ */
+static int live_with_full_disk(struct bench *b, int64_t running)
+{
+    struct rlimit limit = {0};
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct journal *j = journal_open(b->dir, false, &err);
+    char *wal = in_dir(b, "journal.db-wal");
+    struct stat st;
+
+    if (j == NULL || stat(wal, &st) != 0)
+        return 1;
+    limit.rlim_cur = limit.rlim_max = (rlim_t)st.st_size + 65536;
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 2;
+    plan_of(&p, VERB_START_SERVICE, 500, 10,
+            "{\"padding\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}");
+    if (journal_plan_create(j, &p, &err) == 0 || err.code != ERR_FAILED || *err.text == '\0')
+        return 3;
+    for (int i = 0; i < 50; i++) {
+        err_clear(&err);
+        if (journal_task_move(j, running, 1, TASK_RUNNING, NULL, &err) < 0)
+            return err.code == ERR_FAILED && *err.text != '\0' ? 0 : 4;
+    }
+    return 5;
+}
+
+static void a_full_disk_leaves_nothing_half_done(void)
+{
+    struct plan_lock lock = {.fd = -1};
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    int64_t id;
+    int status;
+    pid_t pid;
+
+    bench_begin(&b);
+    id = stored_plan(&b, 2, 1, NULL);
+    ok(lock_plan(&lock, b.journal, id, &err) == 0);
+    ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0)
+        _exit(live_with_full_disk(&b, id));
+    ok(waitpid(pid, &status, 0) == pid);
+    is_int(status, 0);
+    is_int(journal_last_plan(b.journal), id);
+    ok(journal_plan_load(b.journal, id, &p, &err) == 0);
+    is_int(p.tasks[0].state, TASK_RUNNING);
+    is_int(events_like(&b, id, "task 1 (start t1 on sn1) is RUNNING"), p.tasks[0].attempts);
+    ok(p.tasks[0].attempts > 0);
+    is_int(stored_plan(&b, 1, 1, NULL), id + 1);
+    plan_release(&p);
+    lock_release(&lock);
     bench_end(&b);
 }
 
@@ -855,12 +979,14 @@ static void writers_elsewhere_are_noticed(void)
 int main(void)
 {
     TAP_RUN(TAP_TEST(files_are_private), TAP_TEST(foreign_files_are_refused_and_kept),
-            TAP_TEST(a_plan_comes_back_as_stored), TAP_TEST(ids_have_no_gaps),
-            TAP_TEST(tasks_are_replaced_before_the_start_only), TAP_TEST(lists_are_filtered),
-            TAP_TEST(only_allowed_moves_happen), TAP_TEST(refusals_are_sentences),
-            TAP_TEST(a_plan_keeps_what_happened), TAP_TEST(tasks_move_with_their_plan),
-            TAP_TEST(broken_effects_leave_nothing), TAP_TEST(a_canceled_plan_leaves_no_task_open),
-            TAP_TEST(orphans_become_interrupted),
+            TAP_TEST(a_newer_file_is_refused),
+            TAP_TEST(a_file_cut_short_in_the_making_is_made_again),
+            TAP_TEST(a_full_disk_leaves_nothing_half_done), TAP_TEST(a_plan_comes_back_as_stored),
+            TAP_TEST(ids_have_no_gaps), TAP_TEST(tasks_are_replaced_before_the_start_only),
+            TAP_TEST(lists_are_filtered), TAP_TEST(only_allowed_moves_happen),
+            TAP_TEST(refusals_are_sentences), TAP_TEST(a_plan_keeps_what_happened),
+            TAP_TEST(tasks_move_with_their_plan), TAP_TEST(broken_effects_leave_nothing),
+            TAP_TEST(a_canceled_plan_leaves_no_task_open), TAP_TEST(orphans_become_interrupted),
             TAP_TEST(an_orphan_is_found_when_its_lock_is_taken), TAP_TEST(openers_do_not_race),
             TAP_TEST(openers_may_all_create), TAP_TEST(documents_follow_effects),
             TAP_TEST(events_are_listed), TAP_TEST(secrets_are_masked),

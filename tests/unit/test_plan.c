@@ -97,7 +97,7 @@ static void a_plan_is_built(void)
 
     is_int(plan_last_wave(&p), 0);
     for (int i = 0; i < 20; i++) {
-        char target[16];
+        char target[32];
 
         snprintf(target, sizeof target, "rg%d-rn1", i + 1);
         t = plan_add_task(&p, i / 8 + 1, "start", target, i == 19 ? NULL : "sn1");

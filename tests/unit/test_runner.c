@@ -267,6 +267,7 @@ static void its_error_comes_back(void)
     ok(start(&b, 99, NULL, &err) < 0);
     is_int(err.code, ERR_INPUT);
     is_str(err.text, "plan 99 does not exist");
+    is_str(err.advice, "");
     ok(wait_unlocked(&b, id));
     bench_end(&b);
 }
