@@ -10,7 +10,7 @@
 #include "kvsh/fs.h"
 #include "kvsh/mem.h"
 
-enum { CHUNK = 256 * 1024, TOLD_AGAIN_MS = 60 * 1000, LINE_MAX_BYTES = 400 };
+enum { CHUNK = 64 * 1024, CHUNKS_PER_CYCLE = 64, TOLD_AGAIN_MS = 60 * 1000, LINE_MAX_BYTES = 400 };
 
 /* One service's log while it is read. */
 struct reading {
@@ -140,11 +140,12 @@ static struct reading reading_of(struct agent *a, const struct service *s)
     return r;
 }
 
-static void read_one(struct agent *a, struct service *s)
+/* True when there is more to read. */
+static bool read_one(struct agent *a, struct service *s)
 {
     struct reading r = reading_of(a, s);
     struct log_position before = r.at;
-    bool is_long;
+    bool is_long, more;
 
     pthread_mutex_unlock(&a->lock);
     is_long = read_lines(&r);
@@ -159,12 +160,15 @@ static void read_one(struct agent *a, struct service *s)
         if (r.text)
             match_lines(a, s, r.text);
     }
+    more = s && r.text && r.text[0];
     reading_release(&r);
+    return more;
 }
 
 void logwatch_cycle(struct agent *a)
 {
     for (size_t i = 0; i < a->n_services; i++)
-        if (a->services[i]->kind == SERVICE_REDIS)
-            read_one(a, a->services[i]);
+        for (int n = 0; n < CHUNKS_PER_CYCLE && i < a->n_services; n++)
+            if (a->services[i]->kind != SERVICE_REDIS || !read_one(a, a->services[i]))
+                break;
 }
