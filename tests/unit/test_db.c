@@ -415,6 +415,36 @@ static void takes_empty_file(void)
     end();
 }
 
+/* A maker killed in its very first commit leaves the new page and a journal that takes it back. */
+static void takes_file_of_killed_maker(void)
+{
+    static const unsigned char journal_head[512] = {
+        0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 0, 0x10, 0x44,
+        0xa3, 0x6a, 0,    0,    0,    0,    0,    0,    2, 0, 0, 0, 0x10, 0};
+    struct err err = ERR_INIT;
+    struct db *db;
+    char *page, *journal;
+    size_t len;
+
+    begin();
+    db_close(db_open(path, true, &(struct db_schema){APP_ID, "journal", steps + 3}, &err));
+    page = fs_read(path, 4096, &len, &err);
+    ok(page != NULL && len == 4096);
+    write_file(page, len);
+    free(page);
+    journal = xasprintf("%s-journal", path);
+    is_int(fs_write_atomic(journal, (const char *)journal_head, sizeof journal_head, 0600, &err),
+           0);
+    free(journal);
+    for (int i = 0; i < 2; i++) {
+        db = open_fine(true);
+        is_int(number(db, "PRAGMA application_id"), APP_ID);
+        is_int(number(db, "PRAGMA user_version"), 3);
+        db_close(db);
+    }
+    end();
+}
+
 static void survives_kill(void)
 {
     struct db *db;
@@ -555,7 +585,7 @@ int main(void)
             TAP_TEST(failed_commit_rolls_back), TAP_TEST(migrates_from_each_version),
             TAP_TEST(failed_migration_changes_nothing), TAP_TEST(refuses_newer),
             TAP_TEST(refuses_newer_in_log), TAP_TEST(refuses_foreign), TAP_TEST(refuses_garbage),
-            TAP_TEST(refuses_truncated), TAP_TEST(takes_empty_file), TAP_TEST(survives_kill),
-            TAP_TEST(absent), TAP_TEST(read_only_directory), TAP_TEST(full_disk),
-            TAP_TEST(concurrent_creation));
+            TAP_TEST(refuses_truncated), TAP_TEST(takes_empty_file),
+            TAP_TEST(takes_file_of_killed_maker), TAP_TEST(survives_kill), TAP_TEST(absent),
+            TAP_TEST(read_only_directory), TAP_TEST(full_disk), TAP_TEST(concurrent_creation));
 }
