@@ -1,0 +1,116 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/edit.h"
+#include "kvsh/meta.h"
+
+/* change-policy: parameters that services made from now on will have. */
+struct opts {
+    bool dry_run;
+    struct words params;
+};
+
+static const struct opt options[] = {
+    OPT_FLAG(struct opts, dry_run, "dry-run", "show the outcome, change nothing"),
+    OPT_REST(struct opts, params, "params", "the parameters, up to the end of the line",
+             .value = "NAME=VALUE", .flags = OPT_REQUIRED),
+    OPT_END,
+};
+
+static const struct out_col cols[] = {
+    {"name", "NAME", OUT_STR, "name of the parameter"},
+    {"value", "VALUE", OUT_STR, "its value from now on"},
+    {0},
+};
+static const struct out_table table = {.key = "parameters", .cols = cols, .text = "{name}={value}"};
+static const struct out_table *const tables[] = {&table, NULL};
+
+/* name=value into params. A name is what stands before the first '='. */
+static int add_param(struct json *params, const char *word, char **name_out, struct err *err)
+{
+    const char *eq = strchr(word, '=');
+
+    if (eq == NULL || eq == word) {
+        err_set(err, ERR_INPUT, "\"%s\" is no parameter", word);
+        return err_advise(err, "parameters are written name=value, e.g. cacheSize=10000000");
+    }
+    *name_out = xstrndup(word, (size_t)(eq - word));
+    json_set_str(params, *name_out, eq + 1);
+    return 0;
+}
+
+static int add_params(struct session *s, const struct words *words, struct json *params,
+                      struct out *out, struct err *err)
+{
+    const struct engine *e = session_engine(s, err);
+
+    if (e == NULL)
+        return -1;
+    for (size_t i = 0; i < words->n; i++) {
+        char *name = NULL;
+        struct out_row *row;
+        if (add_param(params, words->v[i], &name, err) != 0)
+            return -1;
+        row = out_row(out, &table);
+        out_str(row, "name", name);
+        out_str(row, "value", json_str(params, name));
+        if (e->knows_param != NULL && !e->knows_param(name))
+            out_note(out, "%s is kept and has no effect on a %s store", name, e->name);
+        free(name);
+    }
+    return 0;
+}
+
+static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+{
+    const struct opts *o = options_;
+    struct json *doc = NULL, *params;
+    struct edit e;
+    int rc = -1;
+
+    if (edit_begin(&e, s, err) != 0)
+        goto out;
+    doc = json_copy(meta_doc(e.cluster.doc, "policy", "policy"));
+    if (doc == NULL)
+        doc = json_object();
+    if ((params = json_get(doc, "params")) == NULL) {
+        params = json_object();
+        json_set(doc, "params", params);
+    }
+    if (add_params(s, &o->params, params, out, err) != 0)
+        goto out;
+    if (o->dry_run) {
+        rc = 0;
+        goto out;
+    }
+    meta_effect(e.effects, "policy", "policy", doc);
+    doc = NULL;
+    rc = edit_commit(&e, "policy",
+                     arena_printf(&e.cluster.arena, "policy: %s%s", o->params.v[0],
+                                  o->params.n > 1 ? " and others" : ""),
+                     out, err);
+out:
+    edit_end(&e);
+    json_free(doc);
+    return rc;
+}
+
+static const char *const examples[] = {
+    "change-policy -params maxmemory=1gb maxmemory-policy=noeviction",
+    "change-policy -params \"loggingConfigProps=oracle.kv.level=INFO;\"",
+    NULL,
+};
+
+const struct cmd cmd_change_policy = {
+    .name = "change-policy",
+    .summary = "set parameters for services made from now on",
+    .description =
+        "Parameters the engine does not know are kept, shown by show parameters, and noted "
+        "as having no effect.",
+    .options = options,
+    .options_size = sizeof(struct opts),
+    .tables = tables,
+    .examples = examples,
+    .needs = CMD_STORE,
+    .run = run,
+};

@@ -1,0 +1,136 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "commands/program.h"
+#include "commands/session.h"
+#include "kvsh/fs.h"
+#include "kvsh/meta.h"
+
+/* What the shell asks of the session: shell.h, struct shell_host. */
+
+#define PLANS_OFFERED 50
+
+static int prepare(struct session *s, const struct cmd *cmd, struct err *err)
+{
+    struct journal *j;
+
+    if (!(cmd->needs & CMD_STORE))
+        return 0;
+    if ((j = session_journal(s, err)) == NULL)
+        return -1;
+    return journal_reconcile(j, err) < 0 ? -1 : 0;
+}
+
+/* --- completion --- */
+
+struct offer {
+    void (*add)(void *arg, const char *candidate);
+    void *arg;
+};
+
+/* The journal, when that needs neither a network nor a new file. */
+static struct journal *quiet_journal(struct session *s)
+{
+    struct err err = ERR_INIT;
+    char *dir = NULL;
+    bool exists = false;
+
+    if (session_waits_for_host(s))
+        return NULL;
+    if (session_store(s, &err) != NULL)
+        dir = session_store_dir(s, session_store_name(s), &err);
+    exists = dir != NULL && fs_is_dir(dir);
+    free(dir);
+    return exists ? session_journal(s, &err) : NULL;
+}
+
+static void offer_docs(struct journal *j, const char *kind, const char *member, struct offer *o)
+{
+    struct json *docs = NULL;
+    struct err err = ERR_INIT;
+    int64_t version;
+
+    if (journal_docs(j, &docs, &version, &err) == 0) {
+        JSON_FOREACH (doc, json_get(docs, kind)) {
+            const char *name = member ? json_str(doc, member) : json_key(doc);
+            if (name != NULL)
+                o->add(o->arg, name);
+        }
+    }
+    json_free(docs);
+}
+
+static void offer_plan(void *arg, const struct plan *p)
+{
+    struct offer *o = arg;
+    char id[32];
+
+    snprintf(id, sizeof id, "%lld", (long long)p->id);
+    o->add(o->arg, id);
+}
+
+static void offer_stores(struct session *s, struct offer *o)
+{
+    struct err err = ERR_INIT;
+    const struct settings *st = session_settings(s, &err);
+
+    for (size_t i = 0; st != NULL && i < st->n_stores; i++)
+        o->add(o->arg, st->stores[i].name);
+}
+
+static void complete(struct session *s, enum completer what,
+                     void (*add)(void *arg, const char *candidate), void *arg)
+{
+    static const struct {
+        const char *kind, *member;
+    } docs[] = {
+        [COMPLETE_ZONE_ID] = {"zone", NULL}, [COMPLETE_ZONE_NAME] = {"zone", "name"},
+        [COMPLETE_NODE] = {"sn", NULL},      [COMPLETE_POOL] = {"pool", NULL},
+        [COMPLETE_SERVICE] = {"rn", NULL},   [COMPLETE_TOPOLOGY] = {"topology", NULL},
+    };
+    const struct plan_filter newest = {.num = PLANS_OFFERED, .state = -1};
+    struct offer o = {add, arg};
+    struct err err = ERR_INIT;
+    struct journal *j;
+
+    if (what == COMPLETE_STORE) {
+        offer_stores(s, &o);
+        return;
+    }
+    if ((j = quiet_journal(s)) == NULL)
+        return;
+    if (what == COMPLETE_PLAN)
+        journal_plan_list(j, &newest, offer_plan, &o, &err);
+    else if ((size_t)what < sizeof docs / sizeof *docs && docs[what].kind != NULL)
+        offer_docs(j, docs[what].kind, docs[what].member, &o);
+    if (what == COMPLETE_SERVICE)
+        offer_docs(j, "admin", NULL, &o);
+}
+
+/* --- what fits the store --- */
+
+static bool available(struct session *s, const struct cmd *cmd)
+{
+    const struct engine *e;
+    struct err err = ERR_INIT;
+    enum verb verb;
+
+    if (strncmp(cmd->name, "plan ", 5) != 0 || verb_by_word(cmd->name + 5, &verb) != 0 ||
+        session_waits_for_host(s) || (e = session_engine(s, &err)) == NULL)
+        return true;
+    return (e->verbs & VERB_BIT(verb)) != 0;
+}
+
+struct shell_host session_shell_host(struct session *s)
+{
+    return (struct shell_host){
+        .session = s,
+        .cmds = commands,
+        .program = &program,
+        .prepare = prepare,
+        .complete = complete,
+        .available = available,
+    };
+}

@@ -1,0 +1,246 @@
+#include "commands/plan_common.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kvsh/fs.h"
+
+#define POLL_MS 100
+#define RECONCILE_MS 1000
+#define SECOND_CTRL_C_MS 2000
+
+/* --- how it ended --- */
+
+static const struct task *first_in(const struct plan *p, enum task_state state, size_t *more)
+{
+    const struct task *first = NULL;
+
+    *more = 0;
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        if (p->tasks[i].state != state)
+            continue;
+        if (first == NULL)
+            first = &p->tasks[i];
+        else
+            (*more)++;
+    }
+    return first;
+}
+
+/* ", and 2 more tasks failed"; the first one's cause is the plan's. */
+static void say_task(const struct plan *p, const struct task *t, size_t more, enum err_code code,
+                     struct err *err)
+{
+    char others[64] = "";
+
+    if (more > 0)
+        snprintf(others, sizeof others, " (and %zu more task%s)", more, more > 1 ? "s" : "");
+    err_set(err, code, "plan %lld: task %d, %s: %s%s", (long long)p->id, t->num, t->what,
+            t->error ? t->error : "the outcome is unknown", others);
+}
+
+static int say_failed(const struct plan *p, struct err *err)
+{
+    enum err_code code = p->code != ERR_OK ? p->code : ERR_FAILED;
+    const char *advice = p->advice;
+    const struct task *t;
+    size_t more;
+
+    if ((t = first_in(p, TASK_UNKNOWN, &more)) != NULL) {
+        say_task(p, t, more, ERR_IN_DOUBT, err);
+        if (t->advice == NULL || t->advice[0] == '\0')
+            return err_advise(err,
+                              "look at %s (verify configuration, show plan -id %lld), then "
+                              "plan execute -id %lld -wait",
+                              t->target ? t->target : "the store", (long long)p->id,
+                              (long long)p->id);
+        advice = t->advice;
+    } else if ((t = first_in(p, TASK_ERROR, &more)) != NULL) {
+        say_task(p, t, more, code, err);
+        if (t->advice != NULL && t->advice[0])
+            advice = t->advice;
+    } else {
+        err_set(err, code, "plan %lld: %s", (long long)p->id,
+                p->error ? p->error : "it ended with errors");
+    }
+    if (advice != NULL && advice[0])
+        return err_advise(err, "%s; then plan execute -id %lld -wait", advice, (long long)p->id);
+    return err_advise(err, "show plan -id %lld tells more; plan execute -id %lld -wait tries again",
+                      (long long)p->id, (long long)p->id);
+}
+
+static int say_interrupted(const struct plan *p, struct err *err)
+{
+    struct task_counts n;
+
+    plan_count(p, &n);
+    err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks",
+            (long long)p->id, n.succeeded + n.skipped, n.total);
+    return err_advise(err,
+                      "plan execute -id %lld -wait goes on, plan cancel -id %lld drops the rest",
+                      (long long)p->id, (long long)p->id);
+}
+
+static int outcome(const struct plan *p, struct err *err)
+{
+    switch (p->state) {
+    case PLAN_SUCCEEDED:
+        return 0;
+    case PLAN_ERROR:
+        return say_failed(p, err);
+    case PLAN_INTERRUPTED:
+        return say_interrupted(p, err);
+    case PLAN_CANCELED:
+        return err_set(err, ERR_INTERRUPTED, "plan %lld has been canceled", (long long)p->id);
+    default:
+        err_set(err, ERR_FAILED, "plan %lld is not running, its state is %s", (long long)p->id,
+                plan_state_name(p->state));
+        return err_advise(err, "plan execute -id %lld starts it", (long long)p->id);
+    }
+}
+
+int plan_report(struct session *s, int64_t id, struct out *out, struct err *err)
+{
+    struct journal *j = session_journal(s, err);
+    struct plan p = {0};
+    int rc = -1;
+
+    if (j == NULL || journal_plan_load(j, id, &p, err) != 0)
+        goto out;
+    out_plan_ended(out, &p);
+    rc = outcome(&p, err);
+out:
+    plan_release(&p);
+    return rc;
+}
+
+/* --- waiting --- */
+
+struct follow {
+    struct session *session;
+    struct journal *journal;
+    int64_t id;
+    int64_t version; /* of the journal when last looked at */
+    int64_t reconciled_ms, deadline_ms;
+    int64_t first_ctrl_c_ms; /* 0: none yet */
+    bool asked_interrupt;
+};
+
+static void show_progress(struct follow *f)
+{
+    struct plan p = {0};
+    struct err err = ERR_INIT;
+    const struct task *t = NULL;
+    struct task_counts n;
+    char line[512], detail[160] = "";
+
+    if (journal_plan_load(f->journal, f->id, &p, &err) != 0)
+        goto out;
+    for (size_t i = 0; i < p.n_tasks && t == NULL; i++) {
+        if (p.tasks[i].state == TASK_RUNNING)
+            t = &p.tasks[i];
+    }
+    plan_count(&p, &n);
+    if (t == NULL) {
+        snprintf(line, sizeof line, "plan %lld: %d of %d tasks done", (long long)f->id,
+                 n.succeeded + n.skipped, n.total);
+    } else {
+        if (t->waiting_for != NULL && t->waiting_for[0])
+            snprintf(detail, sizeof detail, ": %s", t->waiting_for);
+        else if (t->percent >= 0)
+            snprintf(detail, sizeof detail, ": %d %%", t->percent);
+        snprintf(line, sizeof line, "plan %lld: task %d of %d, %s%s", (long long)f->id, t->num,
+                 n.total, t->what, detail);
+    }
+    shell_progress(session_shell(f->session), line);
+out:
+    plan_release(&p);
+}
+
+/* Is it at rest? Looks at the journal only when somebody wrote, and now and then whether the runner
+ * lives. */
+static bool at_rest(struct follow *f)
+{
+    int64_t version = journal_data_version(f->journal), now = time_mono_ms();
+    struct err err = ERR_INIT;
+    enum plan_state state;
+
+    if (now - f->reconciled_ms >= RECONCILE_MS) {
+        f->reconciled_ms = now;
+        if (journal_reconcile(f->journal, &err) > 0)
+            f->version = -1;
+    }
+    if (version == f->version)
+        return false;
+    f->version = version;
+    state = journal_plan_state(f->journal, f->id);
+    if (state == PLAN_STATE_COUNT || plan_at_rest(state))
+        return true;
+    if (f->first_ctrl_c_ms == 0 || f->asked_interrupt)
+        show_progress(f);
+    return false;
+}
+
+static int stop_waiting(const struct follow *f, enum err_code code, const char *why,
+                        struct err *err)
+{
+    err_set(err, code, "%s; plan %lld goes on", why, (long long)f->id);
+    return err_advise(err,
+                      "plan wait -id %lld follows it, show plan -id %lld shows it, plan "
+                      "interrupt -id %lld stops it",
+                      (long long)f->id, (long long)f->id, (long long)f->id);
+}
+
+/* The first Ctrl-C stops the waiting, unless a second one soon asks for more. 1: go on waiting, 0:
+ * stop. */
+static int ctrl_c(struct follow *f, struct err *err)
+{
+    int64_t now = time_mono_ms();
+    char line[160];
+    int n = shell_interrupts();
+
+    if (n == 0)
+        return 1;
+    if (f->first_ctrl_c_ms == 0) {
+        f->first_ctrl_c_ms = now;
+        snprintf(line, sizeof line, "plan %lld goes on; press Ctrl-C again to interrupt it",
+                 (long long)f->id);
+        shell_progress(session_shell(f->session), line);
+    }
+    if (n >= 2 && !f->asked_interrupt) {
+        f->asked_interrupt = true;
+        /* refused when it came to rest meanwhile: then there is nothing to interrupt */
+        journal_plan_move(f->journal, f->id, PLAN_INTERRUPT_REQUESTED, &(struct move){0}, err);
+        err_clear(err);
+        f->version = -1;
+    }
+    if (n >= 3)
+        return 0;
+    return f->asked_interrupt || now - f->first_ctrl_c_ms < SECOND_CTRL_C_MS;
+}
+
+int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *out, struct err *err)
+{
+    struct follow f = {.session = s, .journal = session_journal(s, err), .id = id, .version = -1};
+    int rc = 0;
+
+    if (f.journal == NULL)
+        return -1;
+    f.reconciled_ms = time_mono_ms();
+    f.deadline_ms = timeout_ms > 0 ? f.reconciled_ms + timeout_ms : INT64_MAX;
+    while (!at_rest(&f)) {
+        if (!ctrl_c(&f, err)) {
+            rc = stop_waiting(&f, ERR_SIGINT, "stopped waiting", err);
+            break;
+        }
+        if (time_mono_ms() >= f.deadline_ms) {
+            rc = stop_waiting(&f, ERR_TIMEOUT, "the time for waiting is over", err);
+            break;
+        }
+        shell_pause(POLL_MS);
+    }
+    shell_progress(session_shell(s), NULL);
+    if (rc == 0)
+        return plan_report(s, id, out, err);
+    return rc;
+}

@@ -1,0 +1,53 @@
+#include "commands/session.h"
+#include "kvsh/run.h"
+
+/* run-plan: the runner of a plan; started by the program itself with the locks in its hands. */
+struct opts {
+    int64_t id, lock_fd, ready_fd;
+};
+
+static const struct opt options[] = {
+    OPT_INT(struct opts, id, "id", "number of the plan", .min = 1, .max = INT64_MAX,
+            .flags = OPT_REQUIRED),
+    OPT_INT(struct opts, lock_fd, "lock-fd", "descriptor that holds the locks", .min = 3,
+            .max = 65535, .flags = OPT_REQUIRED),
+    OPT_INT(struct opts, ready_fd, "ready-fd", "descriptor to tell the starter on", .min = 3,
+            .max = 65535, .flags = OPT_REQUIRED),
+    OPT_END,
+};
+
+static int execute(struct session *s, const struct opts *o, struct err *err)
+{
+    struct executor x = {.plan_id = o->id, .ready_fd = (int)o->ready_fd};
+
+    x.journal = session_journal(s, err);
+    x.engine = x.journal ? session_engine(s, err) : NULL;
+    x.endpoint = x.engine ? session_endpoint(s, err) : NULL;
+    return x.endpoint ? executor_run(&x, err) : -1;
+}
+
+static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+{
+    const struct opts *o = options_;
+    struct plan_lock lock = {.fd = -1};
+    int rc;
+
+    (void)out;
+    if (runner_adopt(&lock, (int)o->lock_fd, (int)o->ready_fd, o->id, err) != 0)
+        return -1;
+    rc = execute(s, o, err);
+    runner_report((int)o->ready_fd, err);
+    lock_release(&lock);
+    return rc;
+}
+
+const struct cmd cmd_run_plan = {
+    .name = "run-plan",
+    .summary = "carry out a plan in this process",
+    .description = "Started by plan commands, detached from the terminal, with the kernel locks of "
+                   "the plan and the store already held. Not for use by hand: plan execute is.",
+    .options = options,
+    .options_size = sizeof(struct opts),
+    .needs = CMD_HIDDEN,
+    .run = run,
+};

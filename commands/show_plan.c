@@ -1,0 +1,250 @@
+#include "commands/show_plan.h"
+
+#include "commands/plan_common.h"
+
+/* show plan: one plan in full. */
+struct opts {
+    struct plan_ref ref;
+};
+
+static const struct opt options[] = {
+    PLAN_REF(struct opts, ref),
+    OPT_END,
+};
+
+static const struct out_col plan_cols[] = {
+    {"id", "ID", OUT_INT, "number of the plan"},
+    {"name", "NAME", OUT_STR, "name of the plan"},
+    {"state", "STATE", OUT_STATE, "its state"},
+    {"attempts", "ATTEMPTS", OUT_INT, "how often it was started"},
+    {"command", "COMMAND", OUT_STR, "the line it was made by"},
+    {"user", "USER", OUT_STR, "who made it"},
+    {"reason", "REASON", OUT_STR, "why it was forced"},
+    {"notes", "NOTES", OUT_LIST, "what spoke against it when it was made"},
+    {"created", "CREATED", OUT_TIME, "when it was made"},
+    {"started", "STARTED", OUT_TIME, "when the last attempt began"},
+    {"ended", "ENDED", OUT_TIME, "when the last attempt ended"},
+    {"tasksTotal", NULL, OUT_INT, "tasks of the plan"},
+    {"percent", NULL, OUT_INT, "progress of the whole plan"},
+    {"tasksSucceeded", NULL, OUT_INT, "tasks that are done"},
+    {"tasksFailed", NULL, OUT_INT, "tasks that failed"},
+    {"tasksInterrupted", NULL, OUT_INT, "tasks that were interrupted"},
+    {"tasksUnknown", NULL, OUT_INT, "tasks whose outcome is unknown"},
+    {"tasksRunning", NULL, OUT_INT, "tasks at work"},
+    {"tasksPending", NULL, OUT_INT, "tasks not begun"},
+    {0},
+};
+const struct out_table table_plan = {
+    .cols = plan_cols,
+    .single = true,
+    .text = "Plan {name}\n"
+            "Id:                    {id}\n"
+            "State:                 {state}\n"
+            "Attempt number:        {attempts}"
+            "{?command|\nCommand:               {command}}"
+            "{?user|\nCreated by:            {user}}"
+            "{?reason|\nForced because:        {reason}}"
+            "{?notes|\nNotes:                 {notes}}"
+            "\nCreated:               {created}"
+            "{?started|\nStarted:               {started}}"
+            "{?ended|\nEnded:                 {ended}}"
+            "\nTotal tasks:           {tasksTotal}"
+            "\n Progress percent:     {percent}"
+            "\n Successful:           {tasksSucceeded}"
+            "{?tasksFailed|\n Failed:               {tasksFailed}}"
+            "{?tasksInterrupted|\n Interrupted:          {tasksInterrupted}}"
+            "{?tasksUnknown|\n Outcome unknown:      {tasksUnknown}}"
+            "{?tasksRunning|\n Running:              {tasksRunning}}"
+            "{?tasksPending|\n Not started:          {tasksPending}}",
+};
+
+static const struct out_col error_cols[] = {
+    {"error", "ERROR", OUT_STR, "why the last attempt ended with errors"},
+    {"advice", "ADVICE", OUT_STR, "what to do"},
+    {0},
+};
+const struct out_table table_plan_attempt_error = {
+    .cols = error_cols,
+    .single = true,
+    .text = "Plan failure:\n        {error}{?advice|\n        {advice}}",
+};
+
+static const struct out_col task_cols[] = {
+    {"task", "TASK", OUT_INT, "number of the task"},
+    {"wave", "WAVE", OUT_INT, "wave it belongs to"},
+    {"type", "TYPE", OUT_STR, "the engine's word for it"},
+    {"target", "TARGET", OUT_STR, "what it acts on"},
+    {"what", "STEP", OUT_STR, "what it does"},
+    {"state", "STATE", OUT_STATE, "its state"},
+    {"attempts", "ATTEMPTS", OUT_INT, "how often it was begun"},
+    {"started", "STARTED", OUT_TIME, "when it was begun"},
+    {"ended", "ENDED", OUT_TIME, "when it ended"},
+    {"percent", "PERCENT", OUT_PERCENT, "its progress, where known"},
+    {"waitingFor", "WAITING FOR", OUT_STR, "what it waits for"},
+    {"result", "RESULT", OUT_STR, "what came of it"},
+    {"error", "ERROR", OUT_STR, "what went wrong last"},
+    {"advice", "ADVICE", OUT_STR, "what to do"},
+    {"heading", NULL, OUT_STR, "title of the first row in text"},
+    {0},
+};
+
+#define TASK_TEXT                                                                     \
+    "{?heading|\n{heading}\n}   Task {task} [wave {wave}] {state}: {what}"            \
+    "{?percent|\n        {percent}}{?waitingFor|\n        waiting for: {waitingFor}}" \
+    "{?result|\n        {result}}{?error|\n        {error}}{?advice|\n        {advice}}"
+
+const struct out_table table_failed_tasks = {
+    .key = "failures", .cols = task_cols, .text = TASK_TEXT};
+const struct out_table table_unfinished_tasks = {
+    .key = "incompleteTasks", .cols = task_cols, .text = TASK_TEXT};
+const struct out_table table_not_started = {
+    .key = "tasksNotStarted", .cols = task_cols, .text = TASK_TEXT};
+const struct out_table table_all_tasks = {
+    .key = "finishedTasks", .cols = task_cols, .text = TASK_TEXT};
+
+static void out_task(struct out *out, const struct out_table *table, const struct task *t,
+                     const char *heading)
+{
+    struct out_row *row = out_row(out, table);
+
+    out_int(row, "task", t->num);
+    out_int(row, "wave", t->wave);
+    out_str(row, "type", t->type);
+    out_str(row, "target", t->target);
+    out_str(row, "what", t->what);
+    out_str(row, "state", task_state_name(t->state));
+    out_int(row, "attempts", t->attempts);
+    if (t->started_ms)
+        out_int(row, "started", t->started_ms);
+    if (t->ended_ms)
+        out_int(row, "ended", t->ended_ms);
+    if (t->state == TASK_RUNNING && t->percent >= 0)
+        out_int(row, "percent", t->percent);
+    if (t->state == TASK_RUNNING)
+        out_str(row, "waitingFor", t->waiting_for);
+    out_str(row, "result", t->result);
+    if (t->state != TASK_SUCCEEDED) {
+        out_str(row, "error", t->error);
+        out_str(row, "advice", t->advice);
+    }
+    out_str(row, "heading", heading);
+}
+
+/* The tasks in states first..: each table shows its own. */
+static void out_tasks(struct out *out, const struct plan *p, const struct out_table *table,
+                      unsigned states, const char *heading)
+{
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        if (!(states & (1u << p->tasks[i].state)))
+            continue;
+        out_task(out, table, &p->tasks[i], heading);
+        heading = NULL;
+    }
+}
+
+static void out_counts(struct out_row *row, const struct plan *p)
+{
+    struct task_counts n;
+
+    plan_count(p, &n);
+    out_int(row, "tasksTotal", n.total);
+    out_int(row, "percent", n.percent);
+    out_int(row, "tasksSucceeded", n.succeeded + n.skipped);
+    const struct {
+        const char *key;
+        int n;
+    } counts[] = {
+        {"tasksFailed", n.failed},   {"tasksInterrupted", n.interrupted},
+        {"tasksUnknown", n.unknown}, {"tasksRunning", n.running},
+        {"tasksPending", n.pending},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        if (counts[i].n > 0)
+            out_int(row, counts[i].key, counts[i].n);
+    }
+}
+
+static void out_plan(struct out *out, const struct plan *p)
+{
+    struct out_row *row = out_row(out, &table_plan);
+
+    out_int(row, "id", p->id);
+    out_str(row, "name", p->name);
+    out_str(row, "state", plan_state_name(p->state));
+    out_int(row, "attempts", p->attempts);
+    out_str(row, "command", p->command);
+    out_str(row, "user", p->user);
+    out_str(row, "reason", p->reason);
+    for (size_t i = 0; i < p->n_notes; i++)
+        out_item(row, "notes", p->notes[i]);
+    out_int(row, "created", p->created_ms);
+    if (p->started_ms)
+        out_int(row, "started", p->started_ms);
+    if (p->ended_ms)
+        out_int(row, "ended", p->ended_ms);
+    out_counts(row, p);
+    if (p->state == PLAN_ERROR && p->error != NULL && p->error[0]) {
+        row = out_row(out, &table_plan_attempt_error);
+        out_str(row, "error", p->error);
+        out_str(row, "advice", p->advice);
+    }
+}
+
+int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
+{
+    const bool all_tasks = shell_is_verbose(session_shell(s));
+    struct journal *j = session_journal(s, err);
+    struct plan p = {0};
+    int rc = -1;
+
+    if (j == NULL || journal_plan_load(j, id, &p, err) != 0)
+        goto out;
+    out_plan(out, &p);
+    out_tasks(out, &p, &table_failed_tasks, 1u << TASK_ERROR | 1u << TASK_UNKNOWN, "Failures:");
+    out_tasks(out, &p, &table_unfinished_tasks, 1u << TASK_RUNNING | 1u << TASK_INTERRUPTED,
+              "Incomplete tasks:");
+    if (p.attempts > 0 || all_tasks)
+        out_tasks(out, &p, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
+    else
+        out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
+                 (long long)id, (long long)id);
+    if (all_tasks)
+        out_tasks(out, &p, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
+                  "Finished tasks:");
+    rc = 0;
+out:
+    plan_release(&p);
+    return rc;
+}
+
+static const struct out_table *const tables[] = {
+    &table_plan,
+    &table_plan_attempt_error,
+    &table_failed_tasks,
+    &table_unfinished_tasks,
+    &table_not_started,
+    &table_all_tasks,
+    NULL,
+};
+
+static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+{
+    const struct opts *o = options_;
+    int64_t id = plan_resolve(s, &o->ref, err);
+
+    return id ? show_plan(s, id, out, err) : -1;
+}
+
+static const char *const examples[] = {"show plan -id 9", "show plan -last -verbose", NULL};
+
+const struct cmd cmd_show_plan = {
+    .name = "show plan",
+    .summary = "show one plan: state, progress, failures",
+    .description = "Shows the tasks that failed, are at work or are not begun; with -verbose all.",
+    .options = options,
+    .options_size = sizeof(struct opts),
+    .tables = tables,
+    .examples = examples,
+    .needs = CMD_STORE,
+    .run = run,
+};

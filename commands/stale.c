@@ -1,0 +1,123 @@
+#include "commands/stale.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvsh/buf.h"
+
+#define NAMED_MAX 5
+
+/* Appends "rg1-rn3 is UNREACHABLE" for each service whose state changed after the plan was made. */
+static size_t name_services(struct journal *j, int64_t since_ms, struct buf *list)
+{
+    struct json *states = NULL;
+    struct err err = ERR_INIT;
+    int64_t time_ms;
+    size_t n = 0;
+
+    if (journal_last_observed(j, &states, &time_ms, &err) != 0)
+        return 0;
+    JSON_FOREACH (service, states) {
+        const char *state = json_str(service, "state");
+        if (state == NULL || json_int(service, "sinceMs", 0) <= since_ms || n >= NAMED_MAX)
+            continue;
+        buf_addf(list, "%s%s is %s", n ? ", " : "", json_key(service), state);
+        n++;
+    }
+    json_free(states);
+    return n;
+}
+
+struct plans_since {
+    int64_t ms, own;
+    struct buf *list;
+    size_t n;
+};
+
+static void name_plan(void *arg, const struct plan *p)
+{
+    struct plans_since *since = arg;
+
+    if (p->id == since->own || p->started_ms <= since->ms || since->n >= NAMED_MAX)
+        return;
+    buf_addf(since->list, "%splan %lld (%s)", since->n ? ", " : "", (long long)p->id, p->name);
+    since->n++;
+}
+
+/* Adds to the refusal what is known to have changed, and the ways out. */
+static int name_changes(struct session *s, const struct plan *p, struct err *err)
+{
+    struct journal *j = session_journal(s, err);
+    const struct plan_filter filter = {.state = -1};
+    struct err ignored = ERR_INIT;
+    struct buf services, plans;
+    struct plans_since since = {.ms = p->created_ms, .own = p->id, .list = &plans};
+
+    buf_init(&services, 512);
+    buf_init(&plans, 512);
+    name_services(j, p->created_ms, &services);
+    journal_plan_list(j, &filter, name_plan, &since, &ignored);
+    if (services.len + plans.len > 0)
+        err_set(err, ERR_STALE, "plan %lld is stale, the store changed since it was made: %s%s%s%s",
+                (long long)p->id, services.data, services.len && plans.len ? "; " : "",
+                plans.len ? "carried out since: " : "", plans.data);
+    err_advise(err,
+               "cancel it (plan cancel -id %lld) and make it again, or have it made anew for the "
+               "store as it is with plan execute -id %lld -force -reason TEXT",
+               (long long)p->id, (long long)p->id);
+    buf_release(&services);
+    buf_release(&plans);
+    return -1;
+}
+
+/* The same intent for the store as it is now; the plan keeps its number and name. */
+static int make_anew(struct session *s, const struct plan *p, struct out *out, struct err *err)
+{
+    struct journal *j = session_journal(s, err);
+    const struct engine *e = session_engine(s, err);
+    struct connection *cn = e ? session_connection(s, err) : NULL;
+    struct intent in = {.verb = p->verb, .args = p->args, .force = true};
+    struct plan fresh = {.id = p->id, .verb = p->verb, .args = p->args, .force = true};
+    struct findings f = {0};
+    int rc = -1;
+
+    if (cn == NULL)
+        goto out;
+    rc = plan_make(j, e, cn, &in, &fresh, &f, err);
+    out_finding_notes(out, &f, err);
+    if (rc == 0)
+        rc = journal_plan_replace_tasks(j, &fresh, err);
+    if (rc == 0)
+        out_note(out,
+                 "the store changed since plan %lld was made; its tasks were made anew: %zu "
+                 "instead of %zu",
+                 (long long)p->id, fresh.n_tasks, p->n_tasks);
+out:
+    findings_release(&f);
+    plan_release(&fresh);
+    return rc;
+}
+
+int stale_check(struct session *s, const struct plan *p, bool force, struct out *out,
+                struct err *err)
+{
+    const struct engine *e = session_engine(s, err);
+    struct connection *cn = e ? session_connection(s, err) : NULL;
+    struct findings f = {0};
+    int rc;
+
+    if (cn == NULL)
+        return -1;
+    rc = plan_recheck(session_journal(s, err), e, cn, p, &f, err);
+    if (rc != 0 && force && (err->code == ERR_STALE || err->code == ERR_REFUSED)) {
+        err_clear(err);
+        rc = make_anew(s, p, out, err);
+    } else {
+        out_finding_notes(out, &f, err);
+        if (rc != 0 && err->code == ERR_STALE)
+            rc = name_changes(s, p, err);
+    }
+    findings_release(&f);
+    return rc;
+}

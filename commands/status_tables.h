@@ -1,0 +1,20 @@
+/* The store as ping and verify configuration draw it. */
+#pragma once
+
+#include "kvsh/cluster.h"
+#include "kvsh/out.h"
+
+struct status_tables {
+    const struct out_table *store, *zones, *checking, *nodes, *admins, *services;
+};
+extern const struct out_table ping_store, ping_zones, ping_nodes, ping_admins, ping_services;
+extern const struct out_table verify_store, verify_zones, verify_checking, verify_nodes,
+    verify_admins, verify_services;
+extern const struct status_tables ping_tables, verify_tables;
+
+/* How a shard can serve. */
+enum shard_health { SHARD_HEALTHY, SHARD_DEGRADED, SHARD_READ_ONLY, SHARD_OFFLINE, SHARD_HEALTHS };
+const char *shard_health_name(enum shard_health h);
+enum shard_health shard_health(const struct cluster *c, const char *shard);
+
+void out_status(struct out *out, const struct status_tables *t, const struct cluster *c);
