@@ -127,8 +127,9 @@ static void check_type(struct check *c, const struct opt *o)
         complain(c, o->name, "has a range that is upside down");
     if (!number && o->type != OPT_TYPE_TIME && o->def)
         complain(c, o->name, "has a default but is no number");
-    if (o->complete != COMPLETE_NONE && !words && o->type != OPT_TYPE_STR)
-        complain(c, o->name, "has a completer but is no text");
+    if (o->complete != COMPLETE_NONE && !words && o->type != OPT_TYPE_STR &&
+        o->type != OPT_TYPE_INT)
+        complain(c, o->name, "has a completer but no value to complete");
 }
 
 static void check_flags(struct check *c, const struct opt *o)

@@ -62,10 +62,12 @@ static int get_all(const struct data *d, struct out *out, struct err *err)
 
     if (shell_interrupts() > 0)
         return err_set(err, ERR_SIGINT, "stopped after %lld records", (long long)scan.n);
+    if (rc != 0) /* what was found is no count of what is there */
+        return err_prepend(err, "after %lld records", (long long)scan.n);
     row = out_row(out, &count_table);
     out_int(row, "count", scan.n);
     out_str(row, "noun", scan.n == 1 ? "Record" : "Records");
-    return rc;
+    return 0;
 }
 
 static int get_one(const struct data *d, const char *key, struct out *out, struct err *err)

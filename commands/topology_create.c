@@ -87,11 +87,6 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     out_str(row, "topologyName", o->name);
     out_int(row, "numShards", (int64_t)json_len(json_get(candidate, "shards")));
     out_int(row, "numRepNodes", (int64_t)json_len(json_get(candidate, "rns")));
-    if (o->partitions != e.cluster.partitions)
-        out_note(out,
-                 "a redis store always has %d partitions (hash slots); -partitions %lld was "
-                 "not used",
-                 e.cluster.partitions, (long long)o->partitions);
     meta_effect(e.effects, "topology", o->name, candidate);
     candidate = NULL;
     rc = edit_commit(
