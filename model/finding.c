@@ -73,6 +73,7 @@ const char *severity_name(enum severity severity)
         [SEVERITY_NOTE] = "note",
         [SEVERITY_VIOLATION] = "violation",
         [SEVERITY_BLOCK] = "block",
+        [SEVERITY_CONFIRM] = "confirm",
         [SEVERITY_FATAL] = "fatal",
     };
     return (size_t)severity < sizeof names / sizeof *names ? names[severity] : "?";

@@ -114,13 +114,26 @@ static const struct finding *worst_finding(const struct findings *f, size_t from
     return worst;
 }
 
+/* May the operator override this? */
+static bool is_overridden(const struct finding *one, const struct intent *in)
+{
+    switch (one->severity) {
+    case SEVERITY_BLOCK:
+        return in->force;
+    case SEVERITY_CONFIRM:
+        return in->force && in->confirmed;
+    default:
+        return one->severity < SEVERITY_BLOCK;
+    }
+}
+
 /* from: findings before it are not of this check. */
-static int refuse_if_bad(const struct findings *f, size_t from, bool force, struct err *err)
+static int refuse_if_bad(const struct findings *f, size_t from, const struct intent *in,
+                         struct err *err)
 {
     const struct finding *worst = worst_finding(f, from);
 
-    if (worst == NULL || worst->severity < SEVERITY_BLOCK ||
-        (worst->severity == SEVERITY_BLOCK && force))
+    if (worst == NULL || is_overridden(worst, in))
         return 0;
     err_set(err, ERR_REFUSED, "refused: %s (rule %s)", worst->text, worst->rule);
     return worst->remedy != NULL ? err_advise(err, "%s", worst->remedy) : -1;
@@ -135,7 +148,7 @@ static void note_findings(struct plan *p, const struct findings *f, size_t from)
             continue;
         *ARENA_PUSH(&p->arena, p->notes, p->n_notes) = arena_printf(
             &p->arena, "%s%s (rule %s)",
-            one->severity == SEVERITY_BLOCK ? "overridden by force: " : "", one->text, one->rule);
+            one->severity >= SEVERITY_BLOCK ? "overridden by force: " : "", one->text, one->rule);
     }
 }
 
@@ -168,7 +181,7 @@ int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
     if (store_observe(j, e, cn, &c, err) < 0)
         goto out;
     e->check(in, &c, f);
-    if (refuse_if_bad(f, from, in->force, err) < 0)
+    if (refuse_if_bad(f, from, in, err) < 0)
         goto out;
     p->verb = in->verb;
     p->force = in->force;
@@ -204,7 +217,7 @@ int plan_recheck(struct journal *j, const struct engine *e, struct connection *c
         goto out;
     }
     e->check(&in, &c, f);
-    rc = refuse_if_bad(f, from, p->force, err);
+    rc = refuse_if_bad(f, from, &in, err);
 out:
     cluster_release(&c);
     return rc;

@@ -97,6 +97,11 @@ struct engine {
     enum settled (*settled)(struct connection *cn, const struct task *t, struct perform *p,
                             struct err *err);
 
+    /* Optional: the same with the store's own tools: calls line() with each command a person could type, secrets left
+     * out ("$PASSWORD" or a file stands for them). Pure. */
+    void (*explain)(const struct task *t, const struct cluster *c,
+                    void (*line)(void *arg, const char *text), void *arg);
+
     /* Optional: after a change of the documents, copies for the store's admins. docs carry their version. */
     int (*publish)(struct connection *cn, const struct json *docs, int64_t version,
                    struct err *err);

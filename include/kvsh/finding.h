@@ -10,6 +10,7 @@ enum severity {
     SEVERITY_NOTE,      /* worth knowing; verify still exits 0 */
     SEVERITY_VIOLATION, /* wrong; verify exits 2. In a check before a plan: a warning */
     SEVERITY_BLOCK,     /* check only: the plan is refused (10) unless forced */
+    SEVERITY_CONFIRM, /* check only: refused unless forced and confirmed by typing the store's name */
     SEVERITY_FATAL,     /* check only: not even -force helps; nobody could undo the result, or it makes no sense */
 };
 

@@ -61,6 +61,7 @@ struct intent {
     enum verb verb;
     const struct json *args;
     bool force;
+    bool confirmed; /* -confirm with the store's name was given */
 };
 
 struct task {
