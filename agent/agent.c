@@ -62,6 +62,23 @@ void agent_event(struct agent *a, const struct event *ev)
               ev->advice ? ev->advice : "");
 }
 
+/* A daemon ignores the hangup; in the foreground it ends the agent, as closing the terminal should.
+ */
+static int signals_take(void)
+{
+    struct sigaction hangup;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
+        sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 static int open_log(struct agent *a, struct err *err)
 {
     char *dir = a->store[0] ? agent_log_dir(a, NULL) : xasprintf("%s/log", a->boot.root);
@@ -86,6 +103,10 @@ static int open_all(struct agent *a, struct err *err)
 
     if (!fs_is_dir(a->boot.root))
         return err_set(err, ERR_INPUT, "%s is not a directory", a->boot.root);
+    /* Before the lock: whoever sees the lock may already ask for an orderly end. */
+    a->signal_fd = signals_take();
+    if (a->signal_fd < 0)
+        return err_errno(err, ERR_FAILED, errno, "signalfd");
     a->lock_fd = rootlock_take(a->boot.root, err);
     if (a->lock_fd < 0)
         return -1;
@@ -109,7 +130,7 @@ struct agent *agent_open(struct bootconfig *boot, bool tee, struct err *err)
 
     a->boot = *boot;
     memset(boot, 0, sizeof *boot);
-    a->lock_fd = a->wake_fd = -1;
+    a->lock_fd = a->wake_fd = a->signal_fd = -1;
     pthread_mutex_init(&a->lock, NULL);
     pthread_mutex_init(&a->metadata_lock, NULL);
     cond_init_monotonic(&a->changed);
@@ -132,6 +153,8 @@ void agent_close(struct agent *a)
     logfile_free(a->log);
     if (a->wake_fd >= 0)
         close(a->wake_fd);
+    if (a->signal_fd >= 0)
+        close(a->signal_fd);
     if (a->lock_fd >= 0)
         close(a->lock_fd);
     if (a->secret)
@@ -189,9 +212,9 @@ static void take_ended(struct agent *a, const struct waits *w)
             }
 }
 
-static void main_loop(struct agent *a, struct server *server, int signal_fd)
+static void main_loop(struct agent *a, struct server *server)
 {
-    struct waits w = {.fds = {[WAIT_SIGNAL] = {.fd = signal_fd, .events = POLLIN},
+    struct waits w = {.fds = {[WAIT_SIGNAL] = {.fd = a->signal_fd, .events = POLLIN},
                               [WAIT_WAKE] = {.fd = a->wake_fd, .events = POLLIN}}};
     uint64_t count;
 
@@ -232,19 +255,6 @@ static void shut_down(struct agent *a, struct server *server)
     agent_event(a, &ev);
 }
 
-static int signals_take(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static void begin(struct agent *a)
 {
     char text[512];
@@ -264,23 +274,17 @@ static void begin(struct agent *a)
 
 int agent_run(struct agent *a, void (*ready)(void *arg), void *arg, struct err *err)
 {
-    int signal_fd = signals_take();
-    struct server *server = NULL;
+    struct server *server = server_open(a, err);
     int rc = -1;
 
-    if (signal_fd < 0)
-        return err_errno(err, ERR_FAILED, errno, "signalfd");
-    server = server_open(a, err);
     if (!server)
-        goto out;
+        return -1;
     begin(a);
     if (watch_start(a, err) == 0 && server_start(server, err) == 0) {
         ready(arg);
-        main_loop(a, server, signal_fd);
+        main_loop(a, server);
         rc = 0;
     }
     shut_down(a, server);
-out:
-    close(signal_fd);
     return rc;
 }

@@ -80,6 +80,7 @@ struct agent {
     struct logfile *log;
     struct events *events;
     int lock_fd; /* of the root: one agent at a time */
+    int signal_fd;
     int wake_fd; /* an eventfd: wakes the main loop */
 
     pthread_mutex_t metadata_lock; /* for the files of the metadata; taken before `lock` */

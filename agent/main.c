@@ -47,15 +47,9 @@ static int token_make(const char *path, struct err *err)
     return rc;
 }
 
-/* Without -storagedir there is one below the root; those that are named must be there. */
-static int storage_prepare(struct bootconfig *b, struct err *err)
+/* Those that are named must be there: one that is not mounted yet would be hidden by the mount. */
+static int storage_check(const struct bootconfig *b, struct err *err)
 {
-    if (b->n_storage_dirs == 0) {
-        b->storage_dirs[b->n_storage_dirs++] = xasprintf("%s/data", b->root);
-        if (fs_mkdirs(b->storage_dirs[0], 0700, err) < 0)
-            return -1;
-        printf("no -storagedir: data goes to %s\n", b->storage_dirs[0]);
-    }
     for (size_t i = 0; i < b->n_storage_dirs; i++)
         if (!fs_is_dir(b->storage_dirs[i])) {
             err_set(err, ERR_INPUT, "-storagedir %s is not a directory", b->storage_dirs[i]);
@@ -64,13 +58,25 @@ static int storage_prepare(struct bootconfig *b, struct err *err)
     return 0;
 }
 
-static void redis_prepare(struct bootconfig *b)
+/* Without -storagedir there is one below the root. */
+static int storage_default(struct bootconfig *b, struct err *err)
+{
+    if (b->n_storage_dirs > 0)
+        return 0;
+    b->storage_dirs[b->n_storage_dirs++] = xasprintf("%s/data", b->root);
+    if (fs_mkdirs(b->storage_dirs[0], 0700, err) < 0)
+        return -1;
+    printf("no -storagedir: data goes to %s\n", b->storage_dirs[0]);
+    return 0;
+}
+
+static int redis_check(struct bootconfig *b, struct err *err)
 {
     if (!b->redis_server)
         b->redis_server = boot_find_redis(getenv("PATH"));
-    if (!b->redis_server)
-        printf("no redis-server and no valkey-server in PATH: services of kind redis cannot start "
-               "before one is installed\n");
+    else if (access(b->redis_server, X_OK) < 0)
+        return err_errno(err, ERR_INPUT, errno, "-redis-server %s", b->redis_server);
+    return 0;
 }
 
 static int run_makebootconfig(struct options *o, struct err *err)
@@ -78,17 +84,16 @@ static int run_makebootconfig(struct options *o, struct err *err)
     struct bootconfig *b = &o->boot;
     int rc;
 
-    if (boot_complete(b, err) < 0 || storage_prepare(b, err) < 0)
+    if (boot_complete(b, err) < 0 || storage_check(b, err) < 0 || redis_check(b, err) < 0 ||
+        storage_default(b, err) < 0)
         return fail(err);
-    redis_prepare(b);
-    if (b->redis_server && access(b->redis_server, X_OK) < 0) {
-        err_errno(err, ERR_INPUT, errno, "-redis-server %s", b->redis_server);
-        return fail(err);
-    }
     rc = boot_save(b, o->config, err);
     if (rc < 0 || token_make(b->token_file, err) < 0)
         return fail(err);
     printf("%s/%s %s\n", b->root, o->config, rc ? "is there already and says the same" : "written");
+    if (!b->redis_server)
+        printf("no redis-server and no valkey-server in PATH: services of kind redis cannot start "
+               "before one is installed\n");
     if (!boot_is_authenticated(b))
         printf("no -token-file and no -tls-client-ca: the agent will listen on a loopback address "
                "only\n");

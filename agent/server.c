@@ -382,16 +382,18 @@ static const char *listen_address(const struct agent *a, char ip[ADDRESS_MAX], s
 
 int server_start(struct server *s, struct err *err)
 {
+    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
     const struct auth *auth = s->auth;
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
                      MHD_USE_POLL | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem tls[4];
+    struct MHD_OptionItem tls[5];
     int n = 0;
 
     if (auth->cert) {
         flags |= MHD_USE_TLS;
         tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, auth->cert};
         tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, auth->key};
+        tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
         if (auth->client_ca)
             tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, auth->client_ca};
     }
