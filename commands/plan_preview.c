@@ -12,8 +12,8 @@ struct opts {
 static const struct opt options[] = {
     OPT_INT(struct opts, id, "id", "number of a plan that exists", .min = 1, .max = INT64_MAX,
             .complete = COMPLETE_PLAN),
-    OPT_REST(struct opts, line, "command", "a plan command without the word plan",
-             .value = "PLAN", .flags = OPT_POSITIONAL, .complete = COMPLETE_COMMAND),
+    OPT_REST(struct opts, line, "command", "a plan command without the word plan", .value = "PLAN",
+             .flags = OPT_POSITIONAL, .complete = COMPLETE_COMMAND),
     OPT_END,
 };
 

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "commands/session.h"
 #include "kvsh/run.h"
 
@@ -60,9 +62,38 @@ static int fetch(struct session *s, struct out *out, struct err *err)
     return 0;
 }
 
-static void add_row(void *arg, const struct event *ev)
+/* Events as they are read: what a node saw comes to the journal later than it happened. */
+struct listing {
+    struct arena arena;
+    struct event *events;
+    size_t n;
+};
+
+static void keep(void *arg, const struct event *ev)
 {
-    struct out_row *row = out_row(arg, &table);
+    struct listing *l = arg;
+    struct event *kept = ARENA_PUSH(&l->arena, l->events, l->n);
+
+    *kept = *ev;
+    kept->severity = arena_strdup(&l->arena, ev->severity);
+    kept->who = arena_strdup(&l->arena, ev->who);
+    kept->kind = arena_strdup(&l->arena, ev->kind);
+    kept->subject = arena_strdup(&l->arena, ev->subject);
+    kept->text = arena_strdup(&l->arena, ev->text);
+}
+
+static int compare(const void *a_, const void *b_)
+{
+    const struct event *a = a_, *b = b_;
+
+    if (a->time_ms != b->time_ms)
+        return a->time_ms < b->time_ms ? -1 : 1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static void out_event(struct out *out, const struct event *ev)
+{
+    struct out_row *row = out_row(out, &table);
 
     out_int(row, "id", ev->id);
     out_int(row, "time", ev->time_ms);
@@ -87,12 +118,20 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         .num = o->num,
         .severity = o->severity,
     };
+    struct listing l = {0};
+    int rc;
 
     if (o->num == 0 && o->from_ms == 0 && o->to_ms == 0 && o->plan == 0)
         f.num = DEFAULT_NUM;
     if (!o->local && o->plan == 0 && fetch(s, out, err) != 0)
         return -1;
-    return journal_event_list(session_journal(s, err), &f, add_row, out, err);
+    rc = journal_event_list(session_journal(s, err), &f, keep, &l, err);
+    if (l.n > 1)
+        qsort(l.events, l.n, sizeof *l.events, compare);
+    for (size_t i = 0; i < l.n; i++)
+        out_event(out, &l.events[i]);
+    arena_release(&l.arena);
+    return rc;
 }
 
 static const char *const examples[] = {"show events", "show events -severity error -num 20",

@@ -142,21 +142,18 @@ static void out_tasks(struct out *out, const struct plan *p, const struct out_ta
     }
 }
 
-static void out_counts(struct out_row *row, const struct plan *p)
+static void out_counts(struct out_row *row, const struct task_counts *n)
 {
-    struct task_counts n;
-
-    plan_count(p, &n);
-    out_int(row, "tasksTotal", n.total);
-    out_int(row, "percent", n.percent);
-    out_int(row, "tasksSucceeded", n.succeeded + n.skipped);
+    out_int(row, "tasksTotal", n->total);
+    out_int(row, "percent", n->percent);
+    out_int(row, "tasksSucceeded", n->succeeded + n->skipped);
     const struct {
         const char *key;
         int n;
     } counts[] = {
-        {"tasksFailed", n.failed},   {"tasksInterrupted", n.interrupted},
-        {"tasksUnknown", n.unknown}, {"tasksRunning", n.running},
-        {"tasksPending", n.pending},
+        {"tasksFailed", n->failed},   {"tasksInterrupted", n->interrupted},
+        {"tasksUnknown", n->unknown}, {"tasksRunning", n->running},
+        {"tasksPending", n->pending},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         if (counts[i].n > 0)
@@ -167,6 +164,7 @@ static void out_counts(struct out_row *row, const struct plan *p)
 static void out_plan(struct out *out, const struct plan *p)
 {
     struct out_row *row = out_row(out, &table_plan);
+    struct task_counts n;
 
     out_int(row, "id", p->id);
     out_str(row, "name", p->name);
@@ -182,8 +180,10 @@ static void out_plan(struct out *out, const struct plan *p)
         out_int(row, "started", p->started_ms);
     if (p->ended_ms)
         out_int(row, "ended", p->ended_ms);
-    out_counts(row, p);
-    if (p->state == PLAN_ERROR && p->error != NULL && p->error[0]) {
+    plan_count(p, &n);
+    out_counts(row, &n);
+    /* of a failed task the failures tell */
+    if (p->state == PLAN_ERROR && n.failed + n.unknown == 0 && p->error != NULL && p->error[0]) {
         row = out_row(out, &table_plan_attempt_error);
         out_str(row, "error", p->error);
         out_str(row, "advice", p->advice);
