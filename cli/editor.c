@@ -1,6 +1,5 @@
 #include "cli/editor.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,7 +267,9 @@ static enum editor_result read_physical(struct editor *e)
     const char *line;
     int len = 0;
 
-    errno = 0;
+    /* Before the prompt: a key pressed as soon as it is seen must not be echoed or taken by the
+     * line discipline. */
+    el_set(e->el, EL_PREP_TERM, 1);
     line = el_gets(e->el, &len);
     if (e->terminated)
         return EDITOR_TERMINATED;

@@ -127,7 +127,7 @@ static void man_command(struct buf *out, const struct cmd *cmd, struct arena *a)
     buf_adds(out, ".\n");
     if (cmd->alias) {
         buf_adds(out, "Also written\n");
-        macro(out, "BR", cmd->alias);
+        macro(out, "B", cmd->alias);
     }
     buf_adds(out, ".PP\n.HP\n");
     for (size_t i = 0; i < parts.n; i++)

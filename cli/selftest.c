@@ -12,6 +12,7 @@
 struct check {
     const struct cmd *const *cmds;
     const struct cmd *cmd; /* the one being looked at */
+    size_t index;          /* its place in cmds */
     struct arena arena;    /* of that one */
     size_t defects;
     void (*complain)(void *arg, const char *where, const char *what);
@@ -79,33 +80,42 @@ static bool is_prefix(const char *name, const char *of)
     return strncmp(name, of, len) == 0 && (of[len] == ' ' || of[len] == '\0');
 }
 
-/* A name that equals another, or that is the beginning of another: the longer one would swallow its
- * words. */
-static void check_shadowing(struct check *c, const char *name)
+static const char *name_of(const struct cmd *cmd, int which)
 {
-    for (const struct cmd *const *other = c->cmds; *other; other++) {
-        const char *names[] = {(*other)->name, (*other)->alias};
+    return which == 0 ? cmd->name : cmd->alias;
+}
 
-        for (int i = 0; i < 2; i++) {
-            bool itself = *other == c->cmd && name == names[i];
+/*
+ * A name that equals another, or that is the beginning of another: the longer one would swallow its
+ * words. `which` of the command's own names is looked at.
+ */
+static void check_shadowing(struct check *c, int which)
+{
+    const char *name = name_of(c->cmd, which);
 
-            if (itself || !names[i] || !is_prefix(name, names[i]))
+    for (size_t i = 0; c->cmds[i]; i++) {
+        for (int w = 0; w < 2; w++) {
+            const char *other = name_of(c->cmds[i], w);
+
+            if ((i == c->index && w == which) || !other || !is_prefix(name, other))
                 continue;
-            if (strcmp(name, names[i]) == 0)
-                complain(c, NULL, "its name \"%s\" is also that of \"%s\"", name, (*other)->name);
+            if (strcmp(name, other) == 0)
+                complain(c, NULL, "its name \"%s\" is also that of \"%s\"", name, c->cmds[i]->name);
             else
-                complain(c, NULL, "its name is the beginning of \"%s\"", names[i]);
+                complain(c, NULL, "its name is the beginning of \"%s\"", other);
         }
     }
 }
 
-static void check_name(struct check *c, const char *name)
+static void check_name(struct check *c, int which)
 {
+    const char *name = name_of(c->cmd, which);
+
     if (!is_name(name, true))
         complain(c, NULL, "\"%s\" is no name: lower-case words, one blank between them", name);
     if (strlen(name) >= FIND_NAME_MAX)
         complain(c, NULL, "its name is too long");
-    check_shadowing(c, name);
+    check_shadowing(c, which);
 }
 
 /* --- options --- */
@@ -357,9 +367,9 @@ static void check_command(struct check *c)
         complain(c, NULL, "has no name");
         return;
     }
-    check_name(c, cmd->name);
+    check_name(c, 0);
     if (cmd->alias)
-        check_name(c, cmd->alias);
+        check_name(c, 1);
     check_phrase(c, NULL, "summary", cmd->summary);
     if (!cmd->description || !*cmd->description)
         complain(c, NULL, "has no description");
@@ -378,8 +388,8 @@ size_t selftest_run(const struct cmd *const *cmds,
 {
     struct check c = {.cmds = cmds, .complain = report, .arg = arg};
 
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
-        c.cmd = *cmd;
+    for (; cmds[c.index]; c.index++) {
+        c.cmd = cmds[c.index];
         check_command(&c);
         arena_release(&c.arena);
     }
