@@ -51,8 +51,6 @@ int plan_run(struct session *s, struct plan_run *run, struct out *out, struct er
  */
 int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *out,
                 struct err *err);
-/* The same for a plan already at rest. */
-int plan_report(struct session *s, int64_t id, struct out *out, struct err *err);
 
 /* -id N or -last of plan execute, wait, cancel, interrupt, show plan. 0 with a reason when there is
  * none. */

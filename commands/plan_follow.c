@@ -1,7 +1,6 @@
 #include "commands/plan_common.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "kvsh/fs.h"
 
@@ -99,17 +98,19 @@ static int outcome(const struct plan *p, struct err *err)
     }
 }
 
-int plan_report(struct session *s, int64_t id, struct out *out, struct err *err)
+/* Shows how the plan stands; unless that was decided already, the outcome is the error. */
+static int report(struct journal *j, int64_t id, bool at_rest, struct out *out, struct err *err)
 {
-    struct journal *j = session_journal(s, err);
     struct plan p = {0};
+    struct err why = ERR_INIT;
     int rc = -1;
 
-    if (j == NULL || journal_plan_load(j, id, &p, err) != 0)
-        goto out;
-    out_plan_ended(out, &p);
-    rc = outcome(&p, err);
-out:
+    if (journal_plan_load(j, id, &p, &why) == 0) {
+        out_plan_ended(out, &p);
+        rc = at_rest ? outcome(&p, err) : -1;
+    } else if (at_rest) {
+        *err = why;
+    }
     plan_release(&p);
     return rc;
 }
@@ -240,7 +241,5 @@ int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *o
         shell_pause(POLL_MS);
     }
     shell_progress(session_shell(s), NULL);
-    if (rc == 0)
-        return plan_report(s, id, out, err);
-    return rc;
+    return report(f.journal, id, rc == 0, out, err);
 }
