@@ -177,6 +177,12 @@ int connect_node(struct session *s, const struct node_address *at, struct connec
         err_prepend(err, "the node at %s:%lld", at->host, (long long)at->port);
         goto out;
     }
+    if (at->store != NULL && strcmp(at->store, name) != 0) {
+        err_set(err, ERR_INPUT, "the node at %s:%lld belongs to store %s, not to %s", at->host,
+                (long long)at->port, name, at->store);
+        err_advise(err, "leave out -store, or give a node of store %s", at->store);
+        goto out;
+    }
     if (configure_store(s, name, url, token, err) != 0)
         goto out;
     session_use(s, name);
@@ -194,15 +200,8 @@ out:
 int connect_host(struct session *s, struct err *err)
 {
     const struct session_flags *f = session_flags(s);
-    const struct node_address at = {.host = f->host, .port = f->port};
+    const struct node_address at = {.host = f->host, .port = f->port, .store = f->store};
     struct connected result;
 
-    if (connect_node(s, &at, &result, err) != 0)
-        return -1;
-    if (f->store != NULL && result.store[0] && strcmp(f->store, result.store) != 0) {
-        err_set(err, ERR_INPUT, "the node at %s:%lld belongs to store %s, not to %s", f->host,
-                (long long)f->port, result.store, f->store);
-        return err_advise(err, "leave out -store, or give a node of store %s", f->store);
-    }
-    return 0;
+    return connect_node(s, &at, &result, err);
 }

@@ -7,6 +7,7 @@ struct node_address {
     const char *host;
     int64_t port;
     const char *token_file; /* NULL: the one of [kvsh], if any */
+    const char *store;      /* the store it has to belong to; NULL: any, or none yet */
 };
 
 struct connected {
