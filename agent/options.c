@@ -98,11 +98,11 @@ void options_usage(FILE *out)
                 usage_option(out, i, (enum verb)v, &column);
         fprintf(out, "\n      %s\n", verbs[v].summary);
     }
-    fputs("\n", out);
+    fputs("  kvagentd -help\n      print this\n\n", out);
     for (int i = 0; i < OPTIONS; i++) {
         int n = fprintf(out, "  -%s %s", options[i].name, options[i].arg ? options[i].arg : "");
 
-        fprintf(out, "%*s%s\n", n < 24 ? 24 - n : 1, "", options[i].help);
+        fprintf(out, "%*s%s\n", n < 27 ? 27 - n : 1, "", options[i].help);
     }
 }
 
