@@ -113,7 +113,7 @@ static int64_t level(const char *severity)
     "SELECT * FROM (SELECT id, time_ms, severity, who, plan_id, task_num, kind, subject, text" \
     " FROM event WHERE " first " AND id > :after AND time_ms >= :from AND time_ms <= :to"      \
     " AND CASE severity WHEN 'error' THEN 2 WHEN 'warning' THEN 1 ELSE 0 END >= :level"        \
-    " ORDER BY id DESC LIMIT :num) ORDER BY id"
+    " ORDER BY time_ms DESC, id DESC LIMIT :num) ORDER BY time_ms, id"
 
 int journal_event_list(struct journal *j, const struct event_filter *f,
                        void (*each)(void *arg, const struct event *ev), void *arg, struct err *err)

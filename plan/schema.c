@@ -71,6 +71,7 @@ static const char version_1[] =
     " text TEXT NOT NULL,"
     " seq INTEGER"
     ") STRICT;"
+    "CREATE INDEX event_time ON event (time_ms, id);"
     "CREATE INDEX event_plan ON event (plan_id) WHERE plan_id IS NOT NULL;"
     "CREATE INDEX event_seq ON event (who, seq) WHERE seq IS NOT NULL;"
     "CREATE TRIGGER event_unchanged BEFORE UPDATE ON event"

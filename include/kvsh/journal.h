@@ -108,7 +108,7 @@ struct event_filter {
     int64_t num;          /* the newest so many; 0: all */
     const char *severity; /* at least: "warning" gives warning and error; NULL all */
 };
-/* In ascending order of id; the struct event is valid during the call only, in which each() must not call the journal. */
+/* In order of time, then of id; the struct event is valid during the call only, in which each() must not call the journal. */
 int journal_event_list(struct journal *j, const struct event_filter *f,
                        void (*each)(void *arg, const struct event *ev), void *arg,
                        struct err *err);
