@@ -1,0 +1,1 @@
+"""A stateful simulator of the Couchbase cluster manager's REST API (see ../README.md)."""
