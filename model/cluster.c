@@ -140,7 +140,7 @@ void cluster_digest(const struct cluster *c, char out[17])
 {
     uint64_t h = UINT64_C(14695981039346656037);
 
-    h = fnv(fnv(h, c->store), c->engine);
+    h = fnv(fnv(fnv(h, c->store), c->engine), c->identity);
     h = fnv_int(h, c->sequence);
     for (size_t i = 0; i < c->n_zones; i++)
         h = fnv_int(fnv(fnv(h, c->zones[i].id), c->zones[i].type), c->zones[i].rf);
@@ -153,6 +153,7 @@ void cluster_digest(const struct cluster *c, char out[17])
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *s = &c->services[i];
         h = fnv(fnv(fnv(fnv(h, s->id), s->node), s->storage_dir), s->dir_state);
+        h = fnv(fnv(h, s->membership), s->duties);
         h = fnv_int(fnv_int(fnv_int(fnv_int(h, s->status), s->role), s->in_sync), s->stopped_by);
     }
     for (size_t i = 0; i < c->n_shards; i++) {

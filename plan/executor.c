@@ -130,6 +130,25 @@ static void write_progress(struct exec *e, struct step *s, int64_t now)
                           *waiting_for ? waiting_for : NULL, &ignored);
 }
 
+/* A wish that cannot be written down is told to the engine, and stops the plan as any refusal of
+ * the journal does. */
+static void grant_wish(struct exec *e, struct step *s)
+{
+    const char *wish = job_wish(&s->job);
+    struct event ev = {.severity = "info",
+                       .plan_id = e->plan.id,
+                       .task_num = s->task->num,
+                       .kind = "memo",
+                       .subject = s->task->target,
+                       .text = wish};
+
+    if (wish == NULL)
+        return;
+    if (!e->broken && journal_event(e->x->journal, &ev, e->err) < 0)
+        give_up(e);
+    job_remembered(&s->job, e->broken ? -1 : 0);
+}
+
 /* --- one step --- */
 
 static void submit(struct exec *e, struct step *s, enum job_kind kind, int pause_ms)
@@ -272,6 +291,11 @@ static void begin(struct exec *e, struct step *s)
             succeed(e, s, "");
         return;
     }
+    if (t->attempts > 0 &&
+        journal_task_memo(e->x->journal, e->plan.id, t->num, &s->job.memo, e->err) < 0) {
+        give_up(e);
+        return;
+    }
     if (is_in_doubt(t)) {
         err_set(&s->doubt, ERR_IN_DOUBT, "%s", t->error ? t->error : "the runner ended meanwhile");
         submit(e, s, JOB_SETTLE, 0);
@@ -334,6 +358,10 @@ static void run_wave(struct exec *e, int wave)
         job = crew_take(e->crew, TICK_MS);
         if (job != NULL)
             finish(e, (struct step *)job);
+        for (size_t i = 0; i < e->plan.n_tasks; i++) {
+            if (e->steps[i].phase == UNDER_WAY)
+                grant_wish(e, &e->steps[i]);
+        }
         now = time_mono_ms();
         if (now - watched_ms < TICK_MS)
             continue;
@@ -514,6 +542,8 @@ int executor_run(const struct executor *x, struct err *err)
     rc = e.broken ? -1 : conclude(&e);
 out:
     crew_free(e.crew);
+    for (size_t i = 0; e.steps != NULL && i < e.plan.n_tasks; i++)
+        free(e.steps[i].job.memo);
     free(e.steps);
     json_free(e.docs);
     plan_release(&e.plan);

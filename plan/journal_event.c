@@ -5,6 +5,7 @@
 
 #include "kvsh/fs.h"
 #include "kvsh/log.h"
+#include "kvsh/mem.h"
 
 #include "journal_internal.h"
 
@@ -98,6 +99,27 @@ int journal_cursors(struct journal *j, struct json **cursors, struct err *err)
     }
     db_done(st);
     return *cursors != NULL ? 0 : -1;
+}
+
+int journal_task_memo(struct journal *j, int64_t plan_id, int num, char **memo, struct err *err)
+{
+    struct db_stmt *st =
+        db_prepare(j->db,
+                   "SELECT text FROM event WHERE plan_id = :plan AND task_num = :num"
+                   " AND kind = 'memo' ORDER BY id DESC LIMIT 1",
+                   err);
+    int rc;
+
+    *memo = NULL;
+    if (st == NULL)
+        return -1;
+    db_bind_int(st, ":plan", plan_id);
+    db_bind_int(st, ":num", num);
+    rc = db_step(st, err);
+    if (rc > 0)
+        *memo = xstrdup(db_col_str(st, 0));
+    db_done(st);
+    return rc < 0 ? -1 : 0;
 }
 
 /* The level of a severity, as the statements below compute it; an unknown word asks for everything.

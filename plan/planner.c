@@ -31,6 +31,25 @@ static struct json *service_states(const struct cluster *c)
     return states;
 }
 
+/* A foreign store seen for the first time: from now on another one at its address is refused. */
+static void keep_identity(struct journal *j, const struct cluster *c)
+{
+    const struct json *known = meta_doc(c->doc, "store", "store");
+    struct json *effects, *doc;
+    struct err ignored = ERR_INIT;
+
+    if (c->identity == NULL || json_str(known, "uuid") != NULL)
+        return;
+    effects = json_array();
+    doc = known ? json_copy(known) : json_object();
+    json_set_str(doc, "name", c->store);
+    json_set_str(doc, "engine", c->engine);
+    json_set_str(doc, "uuid", c->identity);
+    meta_effect(effects, "store", "store", doc);
+    journal_apply(j, effects, &ignored);
+    json_free(effects);
+}
+
 int store_observe(struct journal *j, const struct engine *e, struct connection *cn,
                   struct cluster *c, struct err *err)
 {
@@ -46,6 +65,7 @@ int store_observe(struct journal *j, const struct engine *e, struct connection *
     /* Remembering serves completion and "since when"; a full disk must not keep the operator from
      * looking. */
     states = service_states(c);
+    keep_identity(j, c);
     if (states != NULL)
         journal_observed(j, c->observed_ms, states, &ignored);
     json_free(states);

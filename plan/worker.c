@@ -22,7 +22,9 @@ struct crew {
     const struct endpoint *endpoint;
     pthread_mutex_t lock;
     pthread_cond_t work; /* there is a job, an interrupt, or the end */
-    pthread_cond_t done; /* a job is done */
+    pthread_cond_t done; /* a job is done, or wants something remembered */
+    pthread_cond_t kept; /* something was remembered, or could not be */
+    int wishes;          /* jobs that wait for it */
     struct queue todo, finished;
     bool interrupted, ending;
     pthread_t *threads;
@@ -122,6 +124,22 @@ static void event(struct perform *p, const char *severity, const char *text)
     free(note);
 }
 
+static int remember(struct perform *p, const char *text)
+{
+    struct job *job = (struct job *)p;
+    int rc;
+
+    pthread_mutex_lock(&job->crew->lock);
+    job->wish = text;
+    job->crew->wishes++;
+    pthread_cond_signal(&job->crew->done);
+    while (job->wish != NULL)
+        pthread_cond_wait(&job->crew->kept, &job->crew->lock);
+    rc = job->wish_rc;
+    pthread_mutex_unlock(&job->crew->lock);
+    return rc;
+}
+
 /* --- the threads --- */
 
 static void do_job(struct crew *crew, struct job *job, struct connection **cn)
@@ -207,6 +225,7 @@ struct crew *crew_new(const struct engine *e, const struct endpoint *ep, int *th
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&crew->work, &monotonic);
     pthread_cond_init(&crew->done, &monotonic);
+    pthread_cond_init(&crew->kept, &monotonic);
     pthread_condattr_destroy(&monotonic);
     start_threads(crew, *threads);
     *threads = crew->n_threads;
@@ -230,6 +249,7 @@ void crew_free(struct crew *crew)
         pthread_join(crew->threads[i], NULL);
     pthread_cond_destroy(&crew->work);
     pthread_cond_destroy(&crew->done);
+    pthread_cond_destroy(&crew->kept);
     pthread_mutex_destroy(&crew->lock);
     free(crew->threads);
     free(crew);
@@ -242,6 +262,8 @@ void crew_submit(struct crew *crew, struct job *job)
     job->perform.report = report;
     job->perform.interrupted = interrupted;
     job->perform.event = event;
+    job->perform.remember = remember;
+    job->perform.memo = job->memo;
     pthread_mutex_lock(&crew->lock);
     job->crew = crew;
     job->percent = -1;
@@ -260,7 +282,7 @@ struct job *crew_take(struct crew *crew, int timeout_ms)
     struct job *job;
 
     pthread_mutex_lock(&crew->lock);
-    while ((job = queue_pop(&crew->finished)) == NULL) {
+    while ((job = queue_pop(&crew->finished)) == NULL && crew->wishes == 0) {
         if (pthread_cond_timedwait(&crew->done, &crew->lock, &until) == ETIMEDOUT)
             break;
     }
@@ -289,6 +311,31 @@ bool job_progress(struct job *job, int *percent, char waiting_for[160])
     memcpy(waiting_for, job->waiting_for, sizeof job->waiting_for);
     pthread_mutex_unlock(&job->crew->lock);
     return news;
+}
+
+const char *job_wish(struct job *job)
+{
+    const char *wish;
+
+    pthread_mutex_lock(&job->crew->lock);
+    wish = job->wish;
+    pthread_mutex_unlock(&job->crew->lock);
+    return wish;
+}
+
+void job_remembered(struct job *job, int rc)
+{
+    pthread_mutex_lock(&job->crew->lock);
+    if (rc == 0) {
+        free(job->memo);
+        job->memo = xstrdup(job->wish);
+        job->perform.memo = job->memo;
+    }
+    job->wish_rc = rc;
+    job->wish = NULL;
+    job->crew->wishes--;
+    pthread_cond_broadcast(&job->crew->kept);
+    pthread_mutex_unlock(&job->crew->lock);
 }
 
 struct note *job_take_notes(struct job *job)

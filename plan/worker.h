@@ -33,6 +33,9 @@ struct job {
     bool has_news;
     struct note *notes, **notes_end;
     int n_notes;
+    const char *wish; /* to be remembered; the thread waits until job_remembered() */
+    int wish_rc;
+    char *memo; /* perform.memo; freed by who owns the job */
 };
 
 /* With that many threads, or as many as the system gives. NULL when it gives none. */
@@ -42,13 +45,18 @@ struct crew *crew_new(const struct engine *e, const struct endpoint *ep, int *th
 void crew_free(struct crew *crew);
 
 void crew_submit(struct crew *crew, struct job *job);
-/* A job that is done, or NULL when none is within timeout_ms. */
+/* A job that is done, or NULL when none is within timeout_ms, or when a job wants something
+ * remembered. */
 struct job *crew_take(struct crew *crew, int timeout_ms);
 /* From now on perform.interrupted() says true. */
 void crew_interrupt(struct crew *crew);
 
 /* What the job last reported; false when that is no news. */
 bool job_progress(struct job *job, int *percent, char waiting_for[160]);
+
+/* What the job wants remembered, or NULL. Its thread waits for job_remembered(), rc 0 or -1. */
+const char *job_wish(struct job *job);
+void job_remembered(struct job *job, int rc);
 
 /* Something the engine wants in the history; see struct perform, event. */
 struct note {

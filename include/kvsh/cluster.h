@@ -69,7 +69,7 @@ struct node {
 struct service {
     const char *id; /* rg1-rn1, admin1 */
     enum service_kind kind;
-    const char *shard; /* rg1; NULL for admins */
+    const char *shard; /* rg1; NULL for admins and for services of stores without shards */
     const char *node;  /* sn1 */
     const char *storage_dir;
     int port, bus_port; /* port is the original's haPort */
@@ -78,6 +78,8 @@ struct service {
     /* observed */
     enum status status;
     enum role role;
+    const char *membership; /* the store's own word for its place in the cluster, or NULL */
+    const char *duties;     /* what it does there ("kv, index"), or NULL: what its kind says */
     const char *detail;    /* why it is not as it should be; NULL when well */
     const char *dir_state; /* as storage_dir.state, NULL unknown */
     int64_t sequence;      /* -1: unknown */
@@ -102,9 +104,39 @@ struct pool {
     size_t n_nodes;
 };
 
+/* A body of data with settings of its own, in stores that have such. Numbers: -1 unknown. */
+struct bucket {
+    const char *name, *type;
+    int replicas; /* further copies of each item */
+    int64_t quota_bytes, used_bytes, disk_bytes; /* memory allowed and used; disk used */
+    int64_t items, ops;                          /* ops: per second */
+    const char *detail;                          /* worth knowing, or NULL */
+};
+
+/* What the store itself is doing, whoever began it; or one part of that. */
+struct activity {
+    const char *id;      /* by which the store knows it; NULL: none */
+    const char *kind;    /* "rebalance" */
+    const char *subject; /* bucket or node it is about; NULL: the store */
+    const char *detail;  /* what moves, or how the last one ended; or NULL */
+    int percent;         /* -1: unknown */
+    bool running;
+    bool excludes_plans; /* while it runs the store refuses other changes of its topology */
+};
+
+/* A setting the store keeps itself. */
+struct store_setting {
+    const char *name, *value;
+    const char *meaning; /* with the values allowed here; one line */
+    bool read_only;
+};
+
 struct cluster {
     struct arena arena;
     const char *store, *engine;
+    const char *identity;    /* by which a foreign store can be told from another; NULL: none */
+    bool is_foreign;         /* zones, nodes and services are the store's own, not declared here */
+    const char *title;       /* what a foreign store calls itself, or NULL */
     int64_t observed_ms;     /* 0: declared only, nobody was asked */
     int64_t sequence;        /* of the declared topology */
     int partitions;
@@ -119,6 +151,12 @@ struct cluster {
     size_t n_shards;
     struct pool *pools;
     size_t n_pools;
+    struct bucket *buckets;
+    size_t n_buckets;
+    struct activity *activities;
+    size_t n_activities;
+    struct store_setting *settings;
+    size_t n_settings;
     struct json *doc; /* the declared documents as read (model/meta.h); owned */
     struct json *raw; /* the engine's observation; owned */
 };

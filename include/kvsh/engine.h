@@ -47,6 +47,13 @@ struct perform {
     /* Writes a line into the plan's history: what was sent, what came back. severity "info", "warning", "error". May
      * be NULL where there is no history (tests). */
     void (*event)(struct perform *p, const char *severity, const char *text);
+    /*
+     * Notes text durably, replacing what this task noted before, and makes it p->memo: the number of an operation begun in
+     * the store, say, which settled() and later attempts find after any crash. -1: it could not be written, and nothing
+     * may be begun. NULL where nothing is kept (tests).
+     */
+    int (*remember)(struct perform *p, const char *text);
+    const char *memo; /* what this task noted last, in whichever attempt; NULL: nothing */
     int64_t plan_id;
     bool force;
     const struct json *docs; /* declared documents as its wave began */
@@ -124,6 +131,12 @@ struct engine {
                 int (*each)(void *arg, const char *key, const char *value), void *arg,
                 struct err *err);
 
+    /*
+     * Optional, for stores that keep their settings themselves (cluster.settings): checks params ({name: text}) against what
+     * this store allows (ERR_INPUT) and, unless dry_run, sets them.
+     */
+    int (*set_policy)(struct connection *cn, const struct cluster *c, const struct json *params,
+                      bool dry_run, struct err *err);
     /* Optional: does the store know this parameter? (change-policy: others are kept and noted.) */
     bool (*knows_param)(const char *name);
     /* Optional: a layout for a pool: fills the candidate document (meta.h). Pure. */

@@ -98,6 +98,8 @@ struct event {
 };
 /* Appends; secrets are masked. id and, when 0, time are filled in by the journal. */
 int journal_event(struct journal *j, const struct event *ev, struct err *err);
+/* What a task noted last (an event of kind "memo"); malloc'ed, NULL when it noted nothing. */
+int journal_task_memo(struct journal *j, int64_t plan_id, int num, char **memo, struct err *err);
 /* Appends what a node's watch saw and remembers the cursor, in one transaction; a seq seen before is ignored. */
 int journal_node_events(struct journal *j, const struct event *evs, const int64_t *seqs, size_t n,
                         const struct json *cursors, struct err *err);

@@ -1,7 +1,8 @@
 /*
  * The declared store: documents (kind, name, JSON) kept in the journal and copied to the admins.
  *
- *   store    store       {"name","engine","partitions","sequence","serial":{"zn":n,"sn":n,"admin":n,"rg":n}}
+ *   store    store       {"name","engine","partitions","sequence","serial":{"zn":n,"sn":n,"admin":n,"rg":n},
+ *                       "uuid"}   (uuid: of a foreign store, as first observed)
  *   zone     zn1         {"name","rf","type"}
  *   sn       sn1         {"zone","host","port","url"}
  *   admin    admin1      {"sn","port","stoppedBy"}

@@ -37,7 +37,10 @@ int plan_recheck(struct journal *j, const struct engine *e, struct connection *c
 int store_fetch_events(struct journal *j, const struct engine *e, struct connection *cn,
                        struct err *err);
 
-/* Observes the store as declared in the journal, remembers the observation there, fills *c (zero-initialised). */
+/*
+ * Observes the store as declared in the journal, remembers the observation there, fills *c (zero-initialised). The identity of
+ * a foreign store is kept in its document when it is seen for the first time; engines refuse another one from then on.
+ */
 int store_observe(struct journal *j, const struct engine *e, struct connection *cn,
                   struct cluster *c, struct err *err);
 

@@ -203,6 +203,12 @@ static int fake_perform(struct connection *cn, const struct task *t, struct perf
     fault_point("exchange.before");
     if (json_bool(t->args, "tells", false))
         p->event(p, "info", "POST /start: 202");
+    if (json_bool(t->args, "remembers", false)) {
+        world_add(cn->world, "memo %s", p->memo ? p->memo : "none");
+        if (p->remember(p, n == 1 ? "operation 1" : "operation 2") != 0)
+            return err_set(err, ERR_FAILED, "not remembered");
+        world_add(cn->world, "memo %s", p->memo);
+    }
     if (n <= json_int(t->args, "fails", 0)) {
         world_add(cn->world, "refused %s", t->target);
         err_set(err, ERR_UNREACHABLE, "connect to %s: connection refused", t->node);

@@ -393,6 +393,28 @@ static void progress_is_seen_while_it_runs(void)
     bench_end(&b);
 }
 
+/* A step that failed finds at its next attempt what it noted, as does the question whether it took
+ * effect. */
+static void what_a_task_noted_is_there_again(void)
+{
+    struct err err = ERR_INIT;
+    struct bench b;
+
+    bench_begin(&b);
+    stored_plan(&b, 1, 1, "{\"remembers\":true,\"fails\":1}");
+    ok(execute(&b, 1, &err) == 0);
+    is_int(state_of(&b, 1), PLAN_ERROR);
+    is_int(world_count(b.world, "memo none"), 1);
+    is_int(world_count(b.world, "memo operation 1"), 1);
+    bench_reopen(&b);
+    ok(execute(&b, 1, &err) == 0);
+    is_int(state_of(&b, 1), PLAN_SUCCEEDED);
+    is_int(world_count(b.world, "memo operation 1"), 2);
+    is_int(world_count(b.world, "memo operation 2"), 1);
+    is_int(events_like(&b, 1, "operation 1"), 1);
+    bench_end(&b);
+}
+
 /* --- what surrounds it --- */
 
 static void without_its_lock_nothing_runs(void)
@@ -477,7 +499,7 @@ int main(void)
             TAP_TEST(what_cannot_be_told_is_unknown), TAP_TEST(an_unknown_outcome_comes_first),
             TAP_TEST(an_interrupt_reaches_the_task), TAP_TEST(a_task_that_must_end_ends),
             TAP_TEST(an_interrupt_that_comes_late_changes_nothing),
-            TAP_TEST(progress_is_seen_while_it_runs), TAP_TEST(without_its_lock_nothing_runs),
-            TAP_TEST(a_store_out_of_reach_is_an_error), TAP_TEST(copies_that_fail_are_a_warning),
-            TAP_TEST(a_plan_taken_away_is_left));
+            TAP_TEST(progress_is_seen_while_it_runs), TAP_TEST(what_a_task_noted_is_there_again),
+            TAP_TEST(without_its_lock_nothing_runs), TAP_TEST(a_store_out_of_reach_is_an_error),
+            TAP_TEST(copies_that_fail_are_a_warning), TAP_TEST(a_plan_taken_away_is_left));
 }
