@@ -177,36 +177,36 @@ static void recall_sync(struct editor *e)
         recall_add(e, h->lines[i]);
 }
 
-/* The line without its joints, as it could have been typed at once. */
-static char *joined(const char *text)
+/* Appends the line without its joints, as it could have been typed at once. */
+static void join(struct buf *out, const char *text)
 {
-    struct buf b;
-
-    buf_init(&b, 0);
     for (; *text; text++) {
         if (text[0] == '\\' && text[1] == '\n')
             text++;
         else
-            buf_addc(&b, *text == '\n' ? ' ' : *text);
+            buf_addc(out, *text == '\n' ? ' ' : *text);
     }
-    return buf_take(&b);
 }
 
 static void keep(struct editor *e, const char *text)
 {
-    char *line = joined(text);
-    char *masked = mask_line(e->sh->host.cmds, line);
-    size_t before = e->sh->history.n;
+    struct line_history *h = &e->sh->history;
+    size_t before = h->n;
     struct err err = ERR_INIT;
+    struct buf line;
+    char *masked;
 
-    if (masked && line_history_add(&e->sh->history, masked, &err) < 0 && !e->history_failed) {
+    buf_init(&line, 0);
+    join(&line, text);
+    masked = mask_line(e->sh->host.cmds, line.data);
+    if (masked && line_history_add(h, masked, &err) < 0 && !e->history_failed) {
         e->history_failed = true;
         shell_report(e->sh, "history", &err);
     }
-    if (masked && e->sh->history.n > before)
-        recall_add(e, e->sh->history.lines[e->sh->history.n - 1]);
+    if (h->n > before)
+        recall_add(e, h->lines[h->n - 1]);
     free(masked);
-    free(line);
+    buf_release(&line);
 }
 
 /* --- the editor --- */

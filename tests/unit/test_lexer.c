@@ -12,6 +12,7 @@ static char *shape(const char *text)
     struct err err = ERR_INIT;
     struct line line;
     struct buf b;
+    char *all;
     size_t at;
 
     buf_init(&b, 0);
@@ -27,7 +28,9 @@ static char *shape(const char *text)
         buf_addc(&b, ')');
     }
     arena_release(&a);
-    return buf_take(&b);
+    all = buf_take(&b);
+    buf_release(&b);
+    return all;
 }
 
 struct row {

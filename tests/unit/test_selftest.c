@@ -149,8 +149,8 @@ static void finds_bad_types(void)
                    "good -a: has a range but is no number\n");
     planted_option(OPTIONS(OPT_STR(struct opts, text, "a", "a", .def = 4)),
                    "good -a: has a default but is no number\n");
-    planted_option(OPTIONS(OPT_INT(struct opts, number, "a", "a", .complete = COMPLETE_NODE)),
-                   "good -a: has a completer but is no text\n");
+    planted_option(OPTIONS(OPT_SECONDS(struct opts, number, "a", "a", .complete = COMPLETE_NODE)),
+                   "good -a: has a completer but no value to complete\n");
 }
 
 static void finds_bad_flags(void)
