@@ -67,7 +67,7 @@ static void add_node(struct settings *st, struct store_settings *s, const struct
 static const char *file_beside(struct settings *st, const struct conf_entry *e)
 {
     const char *slash = strrchr(e->file, '/');
-    char *dir = slash ? xstrndup(e->file, (size_t)(slash - e->file)) : NULL;
+    char *dir = slash ? xstrndup(e->file, (size_t)(slash - e->file) + (slash == e->file)) : NULL;
     char *path = path_absolute(dir, e->value);
     const char *kept = arena_strdup(&st->arena, path);
 

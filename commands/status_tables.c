@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "commands/service_index.h"
 #include "kvsh/fs.h"
 
 static const struct out_col store_cols[] = {
@@ -126,26 +127,22 @@ const struct status_tables verify_tables = {&verify_store, &verify_zones,  &veri
 
 /* --- what the lines say --- */
 
-const char *shard_health_name(enum shard_health h)
+enum shard_health { SHARD_HEALTHY, SHARD_DEGRADED, SHARD_READ_ONLY, SHARD_OFFLINE, SHARD_HEALTHS };
+
+/* How the copies of a shard can serve. */
+static enum shard_health shard_health(const struct service *const *copies, size_t n)
 {
-    static const char *const names[] = {"healthy", "writable-degraded", "read-only", "offline"};
+    size_t live = 0, masters = 0;
 
-    return names[h];
-}
-
-enum shard_health shard_health(const struct cluster *c, const char *shard)
-{
-    size_t live = cluster_live_copies(c, shard), all = 0;
-
-    for (size_t i = 0; i < c->n_services; i++) {
-        const struct service *s = &c->services[i];
-        all += s->shard != NULL && strcmp(s->shard, shard) == 0;
+    for (size_t i = 0; i < n; i++) {
+        live += copies[i]->status == STATUS_RUNNING;
+        masters += copies[i]->status == STATUS_RUNNING && copies[i]->role == ROLE_MASTER;
     }
     if (live == 0)
         return SHARD_OFFLINE;
-    if (cluster_master(c, shard) == NULL)
+    if (masters == 0)
         return SHARD_READ_ONLY;
-    return live == all ? SHARD_HEALTHY : SHARD_DEGRADED;
+    return live == n ? SHARD_HEALTHY : SHARD_DEGRADED;
 }
 
 static const char *admin_health(const struct cluster *c)
@@ -163,13 +160,17 @@ static const char *admin_health(const struct cluster *c)
     return live == all ? "healthy" : live > 0 ? "writable-degraded" : "offline";
 }
 
-static void out_store(struct out *out, const struct out_table *table, const struct cluster *c)
+static void out_store(struct out *out, const struct out_table *table, const struct cluster *c,
+                      const struct service_index *by_shard)
 {
     int64_t n[SHARD_HEALTHS] = {0};
     struct out_row *row = out_row(out, table);
 
-    for (size_t i = 0; i < c->n_shards; i++)
-        n[shard_health(c, c->shards[i].id)]++;
+    for (size_t i = 0; i < c->n_shards; i++) {
+        const struct service *const *copies;
+        size_t n_copies = service_index_find(by_shard, c->shards[i].id, &copies);
+        n[shard_health(copies, n_copies)]++;
+    }
     out_str(row, "storeName", c->store);
     out_int(row, "sequenceNumber", c->sequence);
     out_int(row, "numPartitions", c->partitions);
@@ -185,20 +186,22 @@ static void out_store(struct out *out, const struct out_table *table, const stru
 }
 
 static void out_zone(struct out *out, const struct out_table *table, const struct cluster *c,
-                     const struct zone *z)
+                     const struct zone *z, const struct service_index *by_node)
 {
     struct out_row *row = out_row(out, table);
     int64_t online = 0, offline = 0;
 
-    for (size_t i = 0; i < c->n_services; i++) {
-        const struct service *s = &c->services[i];
-        const struct node *node = cluster_node(c, s->node);
-        if (s->kind != KIND_RN || node == NULL || strcmp(node->zone, z->id) != 0)
-            continue;
-        if (s->status == STATUS_RUNNING)
-            online++;
-        else
-            offline++;
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        const struct service *const *carried;
+        size_t n = service_index_find(by_node, c->nodes[i].id, &carried);
+        for (size_t k = 0; k < n && strcmp(c->nodes[i].zone, z->id) == 0; k++) {
+            if (carried[k]->kind != KIND_RN)
+                continue;
+            if (carried[k]->status == STATUS_RUNNING)
+                online++;
+            else
+                offline++;
+        }
     }
     out_str(row, "resourceId", z->id);
     out_str(row, "name", z->name);
@@ -254,18 +257,23 @@ static void out_service(struct out *out, const struct out_table *table, const st
 
 void out_status(struct out *out, const struct status_tables *t, const struct cluster *c)
 {
-    out_store(out, t->store, c);
+    struct service_index by_node, by_shard;
+    struct arena a = {0};
+
+    service_index_init(&by_node, &a, c, service_node);
+    service_index_init(&by_shard, &a, c, service_shard);
+    out_store(out, t->store, c, &by_shard);
     for (size_t i = 0; i < c->n_zones; i++)
-        out_zone(out, t->zones, c, &c->zones[i]);
+        out_zone(out, t->zones, c, &c->zones[i], &by_node);
     for (size_t i = 0; i < c->n_nodes; i++) {
         const struct node *n = &c->nodes[i];
+        const struct service *const *carried;
+        size_t n_carried = service_index_find(&by_node, n->id, &carried);
         if (t->checking != NULL)
             out_str(out_row(out, t->checking), "resourceId", n->id);
         out_node(out, t->nodes, c, n);
-        for (size_t k = 0; k < c->n_services; k++) {
-            const struct service *s = &c->services[k];
-            if (strcmp(s->node, n->id) == 0)
-                out_service(out, s->kind == KIND_ADMIN ? t->admins : t->services, s);
-        }
+        for (size_t k = 0; k < n_carried; k++)
+            out_service(out, carried[k]->kind == KIND_ADMIN ? t->admins : t->services, carried[k]);
     }
+    arena_release(&a);
 }

@@ -12,9 +12,4 @@ extern const struct out_table verify_store, verify_zones, verify_checking, verif
     verify_admins, verify_services;
 extern const struct status_tables ping_tables, verify_tables;
 
-/* How a shard can serve. */
-enum shard_health { SHARD_HEALTHY, SHARD_DEGRADED, SHARD_READ_ONLY, SHARD_OFFLINE, SHARD_HEALTHS };
-const char *shard_health_name(enum shard_health h);
-enum shard_health shard_health(const struct cluster *c, const char *shard);
-
 void out_status(struct out *out, const struct status_tables *t, const struct cluster *c);

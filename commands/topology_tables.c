@@ -1,8 +1,8 @@
 #include "commands/topology_tables.h"
 
-#include <string.h>
-
 #include "commands/edit.h"
+#include "commands/service_index.h"
+#include "kvsh/buf.h"
 #include "kvsh/meta.h"
 
 static const struct out_col store_cols[] = {
@@ -144,41 +144,54 @@ static void out_service(struct out *out, const struct service *s, bool directory
 
 static void out_nodes(struct out *out, const struct cluster *c, const struct topology_parts *parts)
 {
+    struct service_index by_node;
+    struct arena a = {0};
+
+    service_index_init(&by_node, &a, c, service_node);
     for (size_t i = 0; i < c->n_nodes; i++) {
+        const struct service *const *carried;
+        size_t n = service_index_find(&by_node, c->nodes[i].id, &carried);
         if (parts->nodes)
             out_node(out, c, &c->nodes[i]);
-        for (size_t k = 0; parts->services && k < c->n_services; k++) {
-            if (strcmp(c->services[k].node, c->nodes[i].id) == 0)
-                out_service(out, &c->services[k], parts->directories);
-        }
+        for (size_t k = 0; parts->services && k < n; k++)
+            out_service(out, carried[k], parts->directories);
     }
+    arena_release(&a);
+}
+
+static void out_shard(struct out *out, const struct shard *sh)
+{
+    struct out_row *row = out_row(out, &shard_table);
+    struct buf ranges;
+
+    buf_init(&ranges, 0);
+    for (size_t i = 0; i < sh->n_slots; i++)
+        buf_addf(&ranges, "%s%d-%d", i ? ", " : "", sh->slots[i].first, sh->slots[i].last);
+    out_str(row, "resourceId", sh->id);
+    out_int(row, "numPartitions", sh->partitions);
+    out_str(row, "partitions", ranges.data);
+    buf_release(&ranges);
 }
 
 static void out_shards(struct out *out, const struct cluster *c)
 {
+    struct service_index by_shard;
+    struct arena a = {0};
+
+    service_index_init(&by_shard, &a, c, service_shard);
     out_int(out_row(out, &number_table), "numShards", (int64_t)c->n_shards);
     for (size_t i = 0; i < c->n_shards; i++) {
-        const struct shard *sh = &c->shards[i];
-        struct out_row *row = out_row(out, &shard_table);
-        struct arena a = {0};
-        const char *ranges = "";
-        for (size_t k = 0; k < sh->n_slots; k++)
-            ranges = arena_printf(&a, "%s%s%d-%d", ranges, k ? ", " : "", sh->slots[k].first,
-                                  sh->slots[k].last);
-        out_str(row, "resourceId", sh->id);
-        out_int(row, "numPartitions", sh->partitions);
-        out_str(row, "partitions", ranges);
-        arena_release(&a);
-        for (size_t k = 0; k < c->n_services; k++) {
-            const struct service *s = &c->services[k];
-            if (s->shard == NULL || strcmp(s->shard, sh->id) != 0)
-                continue;
-            row = out_row(out, &member_table);
-            out_str(row, "resourceId", s->id);
-            out_str(row, "shardId", sh->id);
-            out_str(row, "snId", s->node);
+        const struct service *const *copies;
+        size_t n = service_index_find(&by_shard, c->shards[i].id, &copies);
+        out_shard(out, &c->shards[i]);
+        for (size_t k = 0; k < n; k++) {
+            struct out_row *row = out_row(out, &member_table);
+            out_str(row, "resourceId", copies[k]->id);
+            out_str(row, "shardId", c->shards[i].id);
+            out_str(row, "snId", copies[k]->node);
         }
     }
+    arena_release(&a);
 }
 
 void out_topology(struct out *out, const struct cluster *c, const struct topology_parts *parts)
