@@ -28,8 +28,8 @@ static size_t widest(const struct completion *c)
     size_t most = 0;
 
     for (size_t i = 0; i < c->n; i++)
-        if (text_width(c->items[i].word) > most)
-            most = text_width(c->items[i].word);
+        if (text_width(c->items[i].shown) > most)
+            most = text_width(c->items[i].shown);
     return most;
 }
 
@@ -58,9 +58,9 @@ static void list_meanings(struct buf *b, const struct completion *c, size_t colu
         struct buf line;
 
         buf_init(&line, 0);
-        buf_adds(&line, c->items[i].word);
+        buf_adds(&line, c->items[i].shown);
         if (c->items[i].meaning) {
-            size_t has = text_width(c->items[i].word);
+            size_t has = text_width(c->items[i].shown);
 
             text_pad(&line, (has < width ? width - has : 0) + GAP);
             buf_adds(&line, c->items[i].meaning);
@@ -84,9 +84,9 @@ static void list_columns(struct buf *b, const struct completion *c, size_t colum
         down = rows;
     for (size_t row = 0; row < down; row++) {
         for (size_t i = row; i < shown; i += down) {
-            text_cut(b, c->items[i].word, columns - 1);
+            text_cut(b, c->items[i].shown, columns - 1);
             if (i + down < shown)
-                text_pad(b, width - text_width(c->items[i].word));
+                text_pad(b, width - text_width(c->items[i].shown));
         }
         buf_addc(b, '\n');
     }

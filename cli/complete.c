@@ -33,7 +33,7 @@ static void add(struct completer_state *s, const char *word, const char *meaning
         if (strcmp(s->except->v[i], word) == 0)
             return;
     item = ARENA_PUSH(s->arena, s->c->items, s->c->n);
-    item->word = arena_strdup(s->arena, word);
+    item->word = item->shown = arena_strdup(s->arena, word);
     item->meaning = meaning;
 }
 
@@ -129,8 +129,10 @@ static void add_file(struct completer_state *s, const char *dir, const char *sho
     size_t before = s->c->n;
 
     add(s, arena_printf(s->arena, "%s%s%s", shown_dir, e->d_name, is_dir ? "/" : ""), NULL);
-    if (s->c->n > before)
-        s->c->items[before].goes_on = is_dir;
+    if (s->c->n == before)
+        return;
+    s->c->items[before].goes_on = is_dir;
+    s->c->items[before].shown += strlen(shown_dir);
 }
 
 static void add_files(struct completer_state *s)

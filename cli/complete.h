@@ -15,6 +15,7 @@ struct shell_host;
 
 struct candidate {
     const char *word;    /* whole, without quotes */
+    const char *shown;   /* in a list: the same, or of a path the last part */
     const char *meaning; /* one line, or NULL */
     bool goes_on;        /* a directory: no blank behind it */
 };

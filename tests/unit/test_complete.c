@@ -197,6 +197,7 @@ static void offers_files(void)
     is_str(complete("load -file ."), ".hidden");
     is_str(complete("load -file sub/"), "sub/inner.kv");
     ok(!c.items[0].goes_on);
+    is_str(c.items[0].shown, "inner.kv");
     is_str(complete("load -file su"), "sub/");
     ok(c.items[0].goes_on);
     is_str(complete("load -file ~/sub/i"), "~/sub/inner.kv");
