@@ -51,7 +51,7 @@ def _run(number, test):
     try:
         test()
     except Exception:
-        fail(traceback.format_exc())
+        fail(traceback.format_exc(limit=-3, chain=False))
     name = (test.__doc__ or test.__name__).strip().split("\n")[0].rstrip(".")
     print("%sok %d - %s" % ("not " if _failures else "", number, name), flush=True)
     note("%.1f s" % (time.monotonic() - begin))

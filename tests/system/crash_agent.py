@@ -24,14 +24,24 @@ def shell():
     crashes.several((0.3,), victim)
 
 
-def agent():
-    """An agent is killed: the plan says so, and ends when the agent is back"""
+def agent_is_gone():
+    """An agent is killed and stays away: the plan ends in ERROR, and is finished when the agent is back"""
     def victim(lab, shell):
         lab.nodes[1].kill()
-        wait_for(lambda: over(lab), "the plan has an end", 60)
+        wait_for(lambda: over(lab), "the plan has an end", 100)
         lab.nodes[1].start()
-        return ("ERROR", "SUCCEEDED")
-    crashes.several((0.1, 0.8, 1.6), victim)
+        return ("ERROR",)
+    crashes.several((0.1,), victim)
+
+
+def agent_comes_back():
+    """An agent is killed and comes back: the plan goes on, or says where it stopped"""
+    def victim(lab, shell):
+        lab.nodes[1].kill()
+        lab.nodes[1].start()
+        wait_for(lambda: over(lab), "the plan has an end", 100)
+        return ("SUCCEEDED", "ERROR")
+    crashes.several((0.1, 0.6, 1.2), victim)
 
 
 def everything():
@@ -74,4 +84,4 @@ def agent_restart():
 
 
 if __name__ == "__main__":
-    tap.main([shell, agent, everything, agent_restart])
+    tap.main([shell, agent_is_gone, agent_comes_back, everything, agent_restart])

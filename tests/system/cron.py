@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -47,14 +48,22 @@ def plan_goes_on():
 
 def violations():
     """-quiet verify configuration prints the violations and exits 2"""
+    lab.kvsh("-store mystore plan start-service -all-rns -wait")
+    alone = [name for name, s in lab.services().items() if s["on"].number == 3]  # three services, three directories
+    service = [name for name in lab.members("replica") if name in alone][0]
+    folder = lab.services()[service]["storageDir"]
+    shutil.rmtree(folder)
     run = lab.kvsh("-store mystore -quiet verify configuration", want=2)
     lines = (run.out + run.err).strip().splitlines()
+    tap.contains(run.out, folder, "the violation")
     tap.ok(lines and len(lines) < 10, "violations and not much else:\n%s" % run)
     tap.lacks(run.out, "Verify: ", "the output of a quiet verify")
     run = lab.kvsh("-store mystore -json verify configuration", want=2)
     value = json.loads(run.out)
     tap.ok(value["returnCode"] != 5000, "returnCode of a verify with violations")
-    lab.kvsh("-store mystore plan start-service -all-rns -wait")
+    lab.kvsh("-store mystore plan stop-service -service %s -wait" % service)
+    os.mkdir(folder)
+    lab.kvsh("-store mystore plan start-service -service %s -wait" % service)
     wait_for(lambda: lab.kvsh("-quiet verify configuration", want=None).status == 0, "verify is clean")
 
 

@@ -65,5 +65,10 @@ def many_readers():
     wait_for(lambda: lab.kvsh("-quiet verify configuration", want=None).status == 0, "verify is clean")
 
 
+def nothing_left():
+    """Nothing that was started remains"""
+    lab.everything_ended()
+
+
 if __name__ == "__main__":
-    tap.main([second_plan_is_refused, waits_for_the_lock, many_readers], lambda: lab.everything_ended())
+    tap.main([second_plan_is_refused, waits_for_the_lock, many_readers], nothing_left)
