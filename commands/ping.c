@@ -10,6 +10,22 @@ struct tally {
     size_t up, all;
 };
 
+/* None is up: the first one's reason, and when all refuse to talk to us, that. */
+static int nobody(const struct cluster *c, struct err *err)
+{
+    const char *why = c->nodes[0].detail;
+    size_t denied = 0;
+
+    for (size_t i = 0; i < c->n_nodes; i++)
+        denied += c->nodes[i].cause == ERR_DENIED;
+    if (denied == c->n_nodes) {
+        err_set(err, ERR_DENIED, "none of the %zu storage nodes lets this in: %s", c->n_nodes, why);
+        return err_advise(err, "check token-file of the store in kvsh.conf");
+    }
+    return err_set(err, ERR_UNREACHABLE, "none of the %zu storage nodes answers%s%s", c->n_nodes,
+                   why ? ": " : "", why ? why : "");
+}
+
 static int verdict(const struct cluster *c, struct err *err)
 {
     struct tally nodes = {0}, services = {0};
@@ -23,7 +39,7 @@ static int verdict(const struct cluster *c, struct err *err)
         services.up += c->services[i].status == STATUS_RUNNING;
     }
     if (nodes.all > 0 && nodes.up == 0)
-        return err_set(err, ERR_UNREACHABLE, "none of the %zu storage nodes answers", nodes.all);
+        return nobody(c, err);
     if (nodes.up == nodes.all && services.up == services.all)
         return 0;
     err_set(err, ERR_FAILED, "%zu of %zu storage nodes and %zu of %zu services are up", nodes.up,
@@ -50,7 +66,8 @@ static const char *const examples[] = {"ping", "ping -json", NULL};
 const struct cmd cmd_ping = {
     .name = "ping",
     .summary = "ask every node and service whether it is up",
-    .description = "Exit status 0 when all are up, 1 when some are down, 69 when no node answers.",
+    .description = "Exit status 0 when all are up, 1 when some are down, 69 when no node answers, "
+                   "77 when none accepts the token.",
     .tables = tables,
     .examples = examples,
     .needs = CMD_STORE,

@@ -169,17 +169,33 @@ static char *store_secret(struct connection *cn, struct err *err)
     return secret;
 }
 
+/* Is a kvagentd there? Asked before the store's secret goes to an address somebody typed. */
+static int meet_agent(struct doing *d, const struct rest *r, struct err *err)
+{
+    struct rest question = {.method = "GET", .url = r->url, .path = r->path, .who = r->who};
+    struct json *doc = NULL;
+    int rc = rest_call(d->cn, &question, NULL, &doc, err);
+
+    if (rc == 0 && (json_str(json_get(doc, "agent"), "version") == NULL ||
+                    !json_is_object(json_get(doc, "node")))) {
+        rc = err_set(err, ERR_UNREACHABLE, "%s: answers, but not as a kvagentd does", r->who);
+        err_advise(err, "check that host and port are those of a kvagentd");
+    }
+    json_free(doc);
+    return rc;
+}
+
 static int do_register(struct doing *d, struct err *err)
 {
     const char *host = json_str(d->t->args, "host");
     struct rest r = {.method = "PUT", .url = json_str(d->t->args, "url"), .path = "/v1/node"};
     struct json *body = json_object();
-    char *secret = store_secret(d->cn, err);
+    char *secret = NULL;
     int rc = -1;
 
-    if (secret != NULL) {
-        r.who = arena_printf(&d->c.arena, "%s at %s:%lld", d->t->target, host,
-                             (long long)json_int(d->t->args, "port", 0));
+    r.who = arena_printf(&d->c.arena, "%s at %s:%lld", d->t->target, host,
+                         (long long)json_int(d->t->args, "port", 0));
+    if (meet_agent(d, &r, err) == 0 && (secret = store_secret(d->cn, err)) != NULL) {
         json_set_str(body, "store", d->c.store);
         json_set_str(body, "id", d->t->target);
         json_set_str(body, "zone", json_str(d->t->args, "zone"));

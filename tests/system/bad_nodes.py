@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Bad input that needs nodes: each gets one clear sentence, the right exit status, and nothing is changed."""
+import contextlib
 import os
 import socket
+import sqlite3
 import threading
 import time
 
@@ -103,7 +105,7 @@ def nobody_there():
     port = kvtest.free_block()
     unchanged(deploy_sn(port), 69, port, "refused")
     unchanged(deploy_sn(port, "no-such-host.invalid"), 69, "no-such-host.invalid")
-    unchanged(deploy_sn(99999), 64, "99999")
+    unchanged(deploy_sn(99999), (64, 65), "99999")
 
 
 def strange_answers():
@@ -144,19 +146,21 @@ def wrong_token():
     """A wrong token is told as such, and a token file that others may read is refused"""
     wrong = lab.file("wrong-token", "0" * 64 + "\n", 0o600)
     config = lab.file("wrong.conf", open(lab.config, encoding="utf-8").read().replace(lab.token_file, wrong), 0o600)
-    run = lab.kvsh("ping", want=(69, 77), options=("-config", config))
-    one_sentence(run) if run.status == 77 else tap.contains(run.out + run.err, "token", "what ping says")
-    run = lab.kvsh(deploy_sn(lab.nodes[1].port), want=77, options=("-config", config))
+    run = lab.kvsh("ping", want=77, config=config)
+    one_sentence(run, "token")
+    run = lab.kvsh("verify configuration", want=2, config=config)
+    tap.contains(run.out, "token", "what verify says")
+    run = lab.kvsh(deploy_sn(lab.nodes[1].port), want=77, config=config)
     one_sentence(run, "token")
     os.chmod(wrong, 0o644)
-    run = lab.kvsh(deploy_sn(lab.nodes[1].port), want=77, options=("-config", config))
+    run = lab.kvsh(deploy_sn(lab.nodes[1].port), want=77, config=config)
     one_sentence(run, wrong)
 
 
 def same_address_twice():
     """Two nodes with one address"""
     unchanged(deploy_sn(lab.nodes[0].port), (10, 65), lab.nodes[0].port, "sn1")
-    unchanged(deploy_sn(lab.nodes[0].port, "localhost"), (10, 65))
+    unchanged(deploy_sn(lab.nodes[0].port, "localhost"), 1, "sn1")
 
 
 def too_few_nodes():
@@ -173,7 +177,7 @@ def capacity_exceeded():
     unchanged("topology create -name t -pool nosuchpool -partitions 100", 65, "nosuchpool")
     lab.kvsh("pool create -name small")
     lab.kvsh("pool join -name small -sn sn1")
-    unchanged("topology create -name t -pool small -partitions 100", (10, 65), "small")
+    unchanged("topology create -name t -pool small -partitions 100", (10, 65), "1 storage node")
 
 
 def unknown_names():
@@ -186,8 +190,8 @@ def unknown_names():
     unchanged("plan cancel -id 1", (1, 10, 65), "1", "SUCCEEDED")
     unchanged("pool join -name nosuchpool -sn sn1", 65, "nosuchpool")
     unchanged("pool join -name snpool -sn sn77", 65, "sn77")
-    unchanged("plan deploy-sn -zn 7 -host 127.0.0.1 -port 13230 -wait", 65, "zn7")
-    unchanged("plan deploy-admin -sn 9 -port 13231 -wait", 65, "sn9")
+    unchanged("plan deploy-sn -zn 7 -host 127.0.0.1 -port 13230 -wait", 65, "7", "zn1")
+    unchanged("plan deploy-admin -sn 9 -port 13231 -wait", 65, "9", "sn1")
     unchanged("plan deploy-topology -name nosuch -wait", 65, "nosuch")
     unchanged("-store nosuch show plans", 65, "nosuch")
     unchanged("topolgy list", 64, "topology")
@@ -208,8 +212,8 @@ def agent_of_the_store_is_gone():
     lab.kvsh("ping")
 
 
-def journal_faults():
-    """Nested scripts name file and line; a broken, newer or foreign journal is refused"""
+def nested_scripts():
+    """An error in a nested script names both files and lines"""
     inner = lab.file("inner.kv", "show plans\n\nshow nonsense\nshow plans\n")
     outer = lab.file("outer.kv", "# a comment\nshow pools\nload -file %s\n" % inner)
     run = lab.kvsh(["load", "-file", outer], want=64)
@@ -217,6 +221,10 @@ def journal_faults():
     tap.contains(run.err, "%s:3" % outer, "the error of a nested script")
     run = lab.kvsh(["load", "-file", os.path.join(lab.folder, "nosuch.kv")], want=65)
     one_sentence(run, "nosuch.kv")
+
+
+def journal_faults():
+    """A broken, foreign or newer journal is refused and left alone"""
     path = os.path.join(journal, "journal.db")
     with open(path, "rb") as f:
         good = f.read()
@@ -233,9 +241,25 @@ def journal_faults():
             tap.ok(f.read() == bad, "the %s journal is left alone" % name)
     with open(path, "wb") as f:
         f.write(good)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA user_version = 999")
+    run = lab.kvsh("show plans", want=(1, 65))
+    one_sentence(run, path, "newer")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = %d" % version)
+    lab.kvsh("show plans")
+
+
+def state_directory_faults():
+    """A state directory that cannot be written"""
+    for folder in ("/proc/nowhere", lab.token_file, os.path.join(lab.token_file, "below")):
+        run = lab.kvsh("show plans", want=1, options=("-state-dir", folder, "-store", "mystore"))
+        one_sentence(run, lab.token_file if lab.token_file in folder else folder)
 
 
 if __name__ == "__main__":
     tap.main([prepare, nobody_there, strange_answers, slow_and_endless, wrong_token, same_address_twice,
-              too_few_nodes, capacity_exceeded, unknown_names, agent_of_the_store_is_gone, journal_faults],
+              too_few_nodes, capacity_exceeded, unknown_names, agent_of_the_store_is_gone, nested_scripts, journal_faults,
+              state_directory_faults],
              lab.everything_ended)

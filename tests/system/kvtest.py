@@ -278,13 +278,13 @@ class Lab:
 
     # --- kvsh ---
 
-    def command(self, *words):
-        return [KVSH, "-config", self.config] + list(words)
+    def command(self, *words, config=None):
+        return [KVSH, "-config", config or self.config] + list(words)
 
-    def kvsh(self, line, want=0, stdin=None, timeout=120, env=None, options=()):
+    def kvsh(self, line, want=0, stdin=None, timeout=120, config=None, options=()):
         """Runs kvsh with the words of `line` (a string, or a list of words)."""
         words = list(options) + (shlex.split(line) if isinstance(line, str) else list(line))
-        done = subprocess.run(self.command(*words), env=env or self.environment(), input=stdin or "", text=True,
+        done = subprocess.run(self.command(*words, config=config), env=self.environment(), input=stdin or "", text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
         run = Run(words, done.returncode, done.stdout, done.stderr)
         wanted = want if isinstance(want, (tuple, list)) else (want,)
