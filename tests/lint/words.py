@@ -113,9 +113,9 @@ def clean_text():
 def scripts_parse():
     """Scripts have a first line, the executable bit, and parse."""
     faults = []
-    for path in source.files((".ci", "scripts", "examples", "tests"), "") + []:
+    for path in source.files((".ci", "scripts", "examples", "tests")):
         full = os.path.join(source.ROOT, path)
-        text = source.read(path) if os.path.getsize(full) < 1000000 and not is_binary(full) else ""
+        text = source.read(path) if starts_as_script(full) or path.endswith(".py") else ""
         executable = os.stat(full).st_mode & stat.S_IXUSR
         if text.startswith("#!") and not executable:
             faults.append("%s: not executable" % path)
@@ -129,9 +129,9 @@ def scripts_parse():
     source.report(faults, "scripts that would not start")
 
 
-def is_binary(path):
+def starts_as_script(path):
     with open(path, "rb") as f:
-        return b"\0" in f.read(4096)
+        return f.read(2) == b"#!"
 
 
 if __name__ == "__main__":
