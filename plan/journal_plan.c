@@ -372,15 +372,17 @@ int64_t journal_last_plan(struct journal *j)
     return next > 0 ? next - 1 : 0;
 }
 
+#define PLANS_WHERE                                                              \
+    "SELECT " PLAN_COLUMNS " FROM plan WHERE (:state IS NULL OR state = :state)" \
+    " AND created_ms >= :from AND created_ms <= :to"
+
 int journal_plan_list(struct journal *j, const struct plan_filter *f,
                       void (*each)(void *arg, const struct plan *p), void *arg, struct err *err)
 {
-    struct db_stmt *st = db_prepare(j->db,
-                                    "SELECT * FROM (SELECT " PLAN_COLUMNS " FROM plan"
-                                    " WHERE (:state IS NULL OR state = :state)"
-                                    " AND created_ms >= :from AND created_ms <= :to"
-                                    " ORDER BY id DESC LIMIT :num) ORDER BY id",
-                                    err);
+    static const char all[] = PLANS_WHERE " ORDER BY id";
+    static const char newest[] =
+        "SELECT * FROM (" PLANS_WHERE " ORDER BY id DESC LIMIT :num) ORDER BY id";
+    struct db_stmt *st = db_prepare(j->db, f->num > 0 ? newest : all, err);
     struct plan p;
     int rc;
 
@@ -389,7 +391,8 @@ int journal_plan_list(struct journal *j, const struct plan_filter *f,
     db_bind_str(st, ":state", f->state >= 0 ? plan_state_name((enum plan_state)f->state) : NULL);
     db_bind_int(st, ":from", f->from_ms);
     db_bind_int(st, ":to", f->to_ms > 0 ? f->to_ms : INT64_MAX);
-    db_bind_int(st, ":num", f->num > 0 ? f->num : -1);
+    if (f->num > 0)
+        db_bind_int(st, ":num", f->num);
     while ((rc = db_step(st, err)) > 0) {
         p = (struct plan){0};
         read_plan(st, NULL, &p);

@@ -148,24 +148,17 @@ static void a_file_cut_short_in_the_making_is_made_again(void)
  * The file system takes no more: in a child, so that the limit ends with it. 0 when all that was
  * refused was refused with a sentence.
  */
-static int live_with_full_disk(struct bench *b, int64_t running)
+static int refused_in_sentences(struct journal *j, int64_t running)
 {
-    struct rlimit limit = {0};
+    static const char padding[] = "{\"padding\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}";
     struct err err = ERR_INIT;
     struct plan p = {0};
-    struct journal *j = journal_open(b->dir, false, &err);
-    char *wal = in_dir(b, "journal.db-wal");
-    struct stat st;
+    int rc;
 
-    if (j == NULL || stat(wal, &st) != 0)
-        return 1;
-    limit.rlim_cur = limit.rlim_max = (rlim_t)st.st_size + 65536;
-    signal(SIGXFSZ, SIG_IGN);
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
-        return 2;
-    plan_of(&p, VERB_START_SERVICE, 500, 10,
-            "{\"padding\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}");
-    if (journal_plan_create(j, &p, &err) == 0 || err.code != ERR_FAILED || *err.text == '\0')
+    plan_of(&p, VERB_START_SERVICE, 500, 10, padding);
+    rc = journal_plan_create(j, &p, &err);
+    plan_release(&p);
+    if (rc == 0 || err.code != ERR_FAILED || *err.text == '\0')
         return 3;
     for (int i = 0; i < 50; i++) {
         err_clear(&err);
@@ -173,6 +166,25 @@ static int live_with_full_disk(struct bench *b, int64_t running)
             return err.code == ERR_FAILED && *err.text != '\0' ? 0 : 4;
     }
     return 5;
+}
+
+static int live_with_full_disk(struct bench *b, int64_t running)
+{
+    struct rlimit limit = {0};
+    struct err err = ERR_INIT;
+    struct journal *j = journal_open(b->dir, false, &err);
+    char *wal = in_dir(b, "journal.db-wal");
+    struct stat st;
+    int rc = 1;
+
+    if (j != NULL && stat(wal, &st) == 0) {
+        limit.rlim_cur = limit.rlim_max = (rlim_t)st.st_size + 65536;
+        signal(SIGXFSZ, SIG_IGN);
+        rc = setrlimit(RLIMIT_FSIZE, &limit) != 0 ? 2 : refused_in_sentences(j, running);
+    }
+    journal_close(j);
+    free(wal);
+    return rc;
 }
 
 static void a_full_disk_leaves_nothing_half_done(void)
@@ -655,11 +667,19 @@ static void an_orphan_is_found_when_its_lock_is_taken(void)
     bench_end(&b);
 }
 
+static int opens(const char *dir)
+{
+    struct err err = ERR_INIT;
+    struct journal *j = journal_open(dir, false, &err);
+
+    journal_close(j);
+    return j == NULL;
+}
+
 /* Eight processes open the journal at the same moment; together they find each dead runner once. */
 static void openers_do_not_race(void)
 {
     enum { OPENERS = 8, PLANS = 5 };
-    struct err err = ERR_INIT;
     pid_t pids[OPENERS];
     struct bench b;
     int go[2], status;
@@ -676,7 +696,7 @@ static void openers_do_not_race(void)
             close(go[1]);
             if (read(go[0], &byte, 1) != 0)
                 _exit(2);
-            _exit(journal_open(b.dir, false, &err) == NULL);
+            _exit(opens(b.dir));
         }
     }
     close(go[0]);
@@ -709,9 +729,14 @@ static void openers_may_all_create(void)
         if (pids[i] == 0) {
             struct journal *j = journal_open(dir, true, &err);
             struct plan p = {0};
+            int rc;
 
             plan_of(&p, VERB_START_SERVICE, 3, 3, NULL);
-            _exit(j == NULL || journal_plan_create(j, &p, &err) < 0);
+            rc = j == NULL || journal_plan_create(j, &p, &err) < 0;
+            plan_release(&p);
+            journal_close(j);
+            free(dir);
+            _exit(rc);
         }
     }
     for (int i = 0; i < OPENERS; i++) {

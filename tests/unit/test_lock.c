@@ -107,9 +107,9 @@ static pid_t hold_elsewhere(struct bench *b, int ms)
     if (pid == 0) {
         struct journal *j = journal_open(b->dir, false, &err);
 
-        if (lock_store(&lock, j, 0, &err) < 0 || write(ready[1], "x", 1) != 1)
-            _exit(1);
-        time_sleep_ms(ms);
+        if (lock_store(&lock, j, 0, &err) == 0 && write(ready[1], "x", 1) == 1)
+            time_sleep_ms(ms);
+        journal_close(j);
         _exit(0);
     }
     close(ready[1]);
@@ -186,28 +186,42 @@ static void an_exec_does_not_keep_it(void)
 
 /* --- two at the same moment --- */
 
-/* Takes the lock, creates a plan, makes it run, and keeps it so until `stop` is closed. */
+/* Creates a plan, makes it run, and keeps it so until `stop` is closed. */
+static int hold(struct journal *j, struct plan_lock *lock, int stop)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    char byte;
+    int rc = 7;
+
+    plan_of(&p, VERB_START_SERVICE, 1, 1, NULL);
+    if (journal_plan_create(j, &p, &err) == 0 && lock_plan(lock, j, p.id, &err) == 0 &&
+        journal_plan_move(j, p.id, PLAN_RUNNING, &(struct move){.runner_pid = getpid()}, &err) == 0)
+        rc = read(stop, &byte, 1) == 0 ? 0 : 6;
+    if (rc == 0 && journal_plan_move(j, p.id, PLAN_SUCCEEDED, NULL, &err) < 0)
+        rc = 5;
+    plan_release(&p);
+    return rc;
+}
+
+/* 0: had the lock, 1: refused by the name of the other one's plan. */
 static int contend(struct bench *b, int go, int stop)
 {
     struct plan_lock lock = {.fd = -1};
     struct err err = ERR_INIT;
-    struct plan p = {0};
     struct journal *j = journal_open(b->dir, false, &err);
     char byte;
+    int rc = 9;
 
-    if (j == NULL || read(go, &byte, 1) != 0)
-        return 9;
-    if (lock_store(&lock, j, 0, &err) < 0)
-        return err.code == ERR_LOCKED && strstr(err.text, "is changing the store") != NULL ? 1 : 8;
-    plan_of(&p, VERB_START_SERVICE, 1, 1, NULL);
-    if (journal_plan_create(j, &p, &err) < 0 || lock_plan(&lock, j, p.id, &err) < 0 ||
-        journal_plan_move(j, p.id, PLAN_RUNNING, &(struct move){.runner_pid = getpid()}, &err) < 0)
-        return 7;
-    if (read(stop, &byte, 1) != 0)
-        return 6;
-    if (journal_plan_move(j, p.id, PLAN_SUCCEEDED, NULL, &err) < 0)
-        return 5;
-    return 0;
+    if (j != NULL && read(go, &byte, 1) == 0) {
+        if (lock_store(&lock, j, 0, &err) == 0)
+            rc = hold(j, &lock, stop);
+        else
+            rc = err.code == ERR_LOCKED && strstr(err.text, "is changing the store") ? 1 : 8;
+    }
+    journal_close(j);
+    lock_release(&lock);
+    return rc;
 }
 
 static void one_of_two_gets_it(void)

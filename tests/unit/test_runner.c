@@ -148,6 +148,17 @@ static bool wait_unlocked(struct bench *b, int64_t id)
     return false;
 }
 
+/* Nothing was complained of, by the runner or by what watches its memory and threads. */
+static void log_is_empty(const struct bench *b)
+{
+    struct err err = ERR_INIT;
+    char *path = xasprintf("%s/runner.log", b->dir), *text = fs_read(path, 1 << 20, NULL, &err);
+
+    is_str(text, "");
+    free(text);
+    free(path);
+}
+
 static void a_runner_does_its_plan(void)
 {
     struct err err = ERR_INIT;
@@ -165,6 +176,7 @@ static void a_runner_does_its_plan(void)
     ok(wait_state(&b, id, PLAN_SUCCEEDED));
     ok(wait_unlocked(&b, id));
     is_int(world_count(b.world, "done t4"), 1);
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -180,6 +192,7 @@ static void plans_follow_each_other_at_once(void)
         ok(wait_state(&b, id, PLAN_SUCCEEDED));
     }
     ok(wait_unlocked(&b, 5));
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -228,6 +241,7 @@ static void a_runner_is_detached(void)
     free(text);
     snprintf(path, sizeof path, "%s/runner.log", b.dir);
     ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -269,6 +283,7 @@ static void its_error_comes_back(void)
     is_str(err.text, "plan 99 does not exist");
     is_str(err.advice, "");
     ok(wait_unlocked(&b, id));
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -349,6 +364,7 @@ static void killed_in_the_middle_it_resumes(void)
     is_int(world_count(b.world, "perform t2"), 1);
     is_int(world_count(b.world, "perform t4"), 1);
     ok(world_is_careful(b.world));
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -392,6 +408,7 @@ static void a_polite_end_interrupts(void)
     ok(wait_unlocked(&b, id));
     is_int(task_of(&b, id, 1), TASK_INTERRUPTED);
     is_int(events_like(&b, id, "asked to end (SIGTERM)"), 1);
+    log_is_empty(&b);
     bench_end(&b);
 }
 
@@ -409,8 +426,10 @@ static void a_dead_shell_changes_nothing(void)
     fflush(stdout);
     shell = fork();
     if (shell == 0) {
-        b.journal = journal_open(b.dir, false, &err);
-        if (start(&b, id, NULL, &err) == 0)
+        struct bench own = b;
+
+        own.journal = journal_open(b.dir, false, &err);
+        if (start(&own, id, NULL, &err) == 0)
             kill(getpid(), SIGKILL);
         _exit(1);
     }
@@ -418,6 +437,7 @@ static void a_dead_shell_changes_nothing(void)
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     ok(wait_state(&b, id, PLAN_SUCCEEDED));
     ok(wait_unlocked(&b, id));
+    log_is_empty(&b);
     bench_end(&b);
 }
 
