@@ -70,10 +70,8 @@ void findings_release(struct findings *f)
 const char *severity_name(enum severity severity)
 {
     static const char *const names[] = {
-        [SEVERITY_NOTE] = "note",
-        [SEVERITY_VIOLATION] = "violation",
-        [SEVERITY_BLOCK] = "block",
-        [SEVERITY_CONFIRM] = "confirm",
+        [SEVERITY_NOTE] = "note",   [SEVERITY_VIOLATION] = "violation",
+        [SEVERITY_BLOCK] = "block", [SEVERITY_CONFIRM] = "confirm",
         [SEVERITY_FATAL] = "fatal",
     };
     return (size_t)severity < sizeof names / sizeof *names ? names[severity] : "?";

@@ -7,8 +7,8 @@
  *   perform   does one task, once; repeatable: doing it twice ends in the same place
  *   settled   did this task already take effect?
  *
- * Functions marked optional may be NULL; callers ask for that or for the capability, never for the engine's name.
- * All engines pass the same contract tests (tests/engine).
+ * Functions marked optional may be NULL; callers ask for that or for the capability, never for the
+ * engine's name. All engines pass the same contract tests (tests/engine).
  */
 #pragma once
 
@@ -21,7 +21,8 @@
 #include "kvsh/json.h"
 #include "kvsh/plan.h"
 
-/* How to reach one store: section [store NAME] of the configuration, secrets already read. Borrowed by open(). */
+/* How to reach one store: section [store NAME] of the configuration, secrets already read. Borrowed
+ * by open(). */
 struct endpoint {
     const char *store;
     const char *engine;
@@ -30,27 +31,31 @@ struct endpoint {
     const char *token, *user, *password; /* or NULL */
     const char *ca_file, *cert_file, *key_file;
     bool no_tls_verify;
-    int timeout_ms;           /* for one answer; > 0 */
-    const char *secret_file;  /* 0600 file in the state directory for what the engine must remember in secret */
+    int timeout_ms;          /* for one answer; > 0 */
+    const char *secret_file; /* 0600 file in the state directory for what the engine must remember
+                                in secret */
 };
 
-/* An open connection; the engine's private state. Used by one thread at a time; perform() and settled() get a
- * connection of their own per worker thread. */
+/* An open connection; the engine's private state. Used by one thread at a time; perform() and
+ * settled() get a connection of their own per worker thread. */
 struct connection;
 
 /* What a running task may use. */
 struct perform {
-    /* Reports progress: percent (-1 unknown) and what is waited for (NULL: nothing). Cheap; call often. */
+    /* Reports progress: percent (-1 unknown) and what is waited for (NULL: nothing). Cheap; call
+     * often. */
     void (*report)(struct perform *p, int percent, const char *waiting_for);
-    /* True when the plan is to stop: return soon with ERR_INTERRUPTED, leaving a state that can be resumed. */
+    /* True when the plan is to stop: return soon with ERR_INTERRUPTED, leaving a state that can be
+     * resumed. */
     bool (*interrupted)(struct perform *p);
-    /* Writes a line into the plan's history: what was sent, what came back. severity "info", "warning", "error". May
-     * be NULL where there is no history (tests). */
+    /* Writes a line into the plan's history: what was sent, what came back. severity "info",
+     * "warning", "error". May be NULL where there is no history (tests). */
     void (*event)(struct perform *p, const char *severity, const char *text);
     /*
-     * Notes text durably, replacing what this task noted before, and makes it p->memo: the number of an operation begun in
-     * the store, say, which settled() and later attempts find after any crash. -1: it could not be written, and nothing
-     * may be begun. NULL where nothing is kept (tests).
+     * Notes text durably, replacing what this task noted before, and makes it p->memo: the number
+     * of an operation begun in the store, say, which settled() and later attempts find after any
+     * crash. -1: it could not be written, and nothing may be begun. NULL where nothing is kept
+     * (tests).
      */
     int (*remember)(struct perform *p, const char *text);
     const char *memo; /* what this task noted last, in whichever attempt; NULL: nothing */
@@ -64,8 +69,8 @@ enum settled { SETTLED_NO, SETTLED_YES, SETTLED_UNKNOWN };
 
 /* One thing a node's own watch reported. */
 struct node_event {
-    const char *node;     /* sn3 */
-    int64_t seq;          /* the node's own number */
+    const char *node; /* sn3 */
+    int64_t seq;      /* the node's own number */
     int64_t time_ms;
     const char *severity; /* "info", "warning", "error" */
     const char *kind;     /* "dir-missing", "process-died", "log" */
@@ -84,8 +89,9 @@ struct engine {
     void (*close)(struct connection *cn);
 
     /*
-     * Asks the nodes (in parallel, within the endpoint's time limit) and fills c, which meta_to_cluster() has prepared from docs.
-     * Silent and broken nodes are facts in c. -1 only when nothing can be said at all.
+     * Asks the nodes (in parallel, within the endpoint's time limit) and fills c, which
+     * meta_to_cluster() has prepared from docs. Silent and broken nodes are facts in c. -1 only
+     * when nothing can be said at all.
      */
     int (*observe)(struct connection *cn, const struct json *docs, struct cluster *c,
                    struct err *err);
@@ -94,31 +100,32 @@ struct engine {
     void (*verify)(const struct cluster *c, struct findings *f);
     /* What speaks against this intent. Pure. */
     void (*check)(const struct intent *in, const struct cluster *c, struct findings *f);
-    /* Adds the tasks to p. No tasks: nothing to do. Pure. ERR_INPUT when the intent makes no sense. */
+    /* Adds the tasks to p. No tasks: nothing to do. Pure. ERR_INPUT when the intent makes no sense.
+     */
     int (*expand)(const struct intent *in, const struct cluster *c, struct plan *p,
                   struct err *err);
 
     /* Both block. perform: ERR_IN_DOUBT when the answer was lost, so that settled() is asked. */
-    int (*perform)(struct connection *cn, const struct task *t, struct perform *p,
-                   struct err *err);
+    int (*perform)(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
     enum settled (*settled)(struct connection *cn, const struct task *t, struct perform *p,
                             struct err *err);
 
-    /* Optional: the same with the store's own tools: calls line() with each command a person could type, secrets left
-     * out ("$PASSWORD" or a file stands for them). Pure. */
+    /* Optional: the same with the store's own tools: calls line() with each command a person could
+     * type, secrets left out ("$PASSWORD" or a file stands for them). Pure. */
     void (*explain)(const struct task *t, const struct cluster *c,
                     void (*line)(void *arg, const char *text), void *arg);
 
-    /* Optional: after a change of the documents, copies for the store's admins. docs carry their version. */
+    /* Optional: after a change of the documents, copies for the store's admins. docs carry their
+     * version. */
     int (*publish)(struct connection *cn, const struct json *docs, int64_t version,
                    struct err *err);
-    /* Optional: fetches the copy a node keeps (connect on a new machine). New object in *docs; NULL there
-     * when the node belongs to no store yet. */
+    /* Optional: fetches the copy a node keeps (connect on a new machine). New object in *docs; NULL
+     * there when the node belongs to no store yet. */
     int (*fetch)(struct connection *cn, struct json **docs, int64_t *version, struct err *err);
-    /* Optional: what the nodes' watches saw after `cursors` ({"sn1": seq}); returns the new cursors in *cursors. */
+    /* Optional: what the nodes' watches saw after `cursors` ({"sn1": seq}); returns the new cursors
+     * in *cursors. */
     int (*events)(struct connection *cn, const struct json *docs, struct json **cursors,
-                  void (*add)(void *arg, const struct node_event *ev), void *arg,
-                  struct err *err);
+                  void (*add)(void *arg, const struct node_event *ev), void *arg, struct err *err);
 
     /* Optional: a look at the data. value in get is malloc'ed, NULL when there is no such key. */
     int (*put)(struct connection *cn, const struct json *docs, const char *key, const char *value,
@@ -132,8 +139,8 @@ struct engine {
                 struct err *err);
 
     /*
-     * Optional, for stores that keep their settings themselves (cluster.settings): checks params ({name: text}) against what
-     * this store allows (ERR_INPUT) and, unless dry_run, sets them.
+     * Optional, for stores that keep their settings themselves (cluster.settings): checks params
+     * ({name: text}) against what this store allows (ERR_INPUT) and, unless dry_run, sets them.
      */
     int (*set_policy)(struct connection *cn, const struct cluster *c, const struct json *params,
                       bool dry_run, struct err *err);

@@ -10,8 +10,10 @@ enum severity {
     SEVERITY_NOTE,      /* worth knowing; verify still exits 0 */
     SEVERITY_VIOLATION, /* wrong; verify exits 2. In a check before a plan: a warning */
     SEVERITY_BLOCK,     /* check only: the plan is refused (10) unless forced */
-    SEVERITY_CONFIRM, /* check only: refused unless forced and confirmed by typing the store's name */
-    SEVERITY_FATAL,     /* check only: not even -force helps; nobody could undo the result, or it makes no sense */
+    SEVERITY_CONFIRM, /* check only: refused unless forced and confirmed by typing the store's name
+                       */
+    SEVERITY_FATAL, /* check only: not even -force helps; nobody could undo the result, or it makes
+                       no sense */
 };
 
 struct finding {
@@ -31,7 +33,8 @@ struct findings {
 void findings_add(struct findings *f, enum severity severity, const char *rule, const char *subject,
                   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* The remedy of the finding added last. */
-void findings_remedy(struct findings *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void findings_remedy(struct findings *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 size_t findings_count(const struct findings *f, enum severity severity);
 enum severity findings_worst(const struct findings *f); /* SEVERITY_NOTE when empty */
 void findings_release(struct findings *f);

@@ -1,6 +1,7 @@
 /*
- * The journal: the SQLite file that owns the plans, tasks, events, documents and last observation of one store.
- * It is the only writer of plan and task states. Every function opens and commits its own short transaction.
+ * The journal: the SQLite file that owns the plans, tasks, events, documents and last observation
+ * of one store. It is the only writer of plan and task states. Every function opens and commits its
+ * own short transaction.
  *
  * Files: DIR/journal.db (0600), DIR/lock (kernel locks, plan/lock.h); DIR is 0700.
  */
@@ -17,9 +18,9 @@
 struct journal;
 
 /*
- * Opens the journal in directory dir; with create makes both. Then reconciles: a plan found RUNNING or
- * INTERRUPT_REQUESTED whose kernel lock nobody holds becomes INTERRUPTED (an event says so; its RUNNING tasks stay RUNNING: they are in
- * doubt until somebody asks the store).
+ * Opens the journal in directory dir; with create makes both. Then reconciles: a plan found RUNNING
+ * or INTERRUPT_REQUESTED whose kernel lock nobody holds becomes INTERRUPTED (an event says so; its
+ * RUNNING tasks stay RUNNING: they are in doubt until somebody asks the store).
  */
 struct journal *journal_open(const char *dir, bool create, struct err *err);
 void journal_close(struct journal *j);
@@ -37,19 +38,21 @@ int journal_docs(struct journal *j, struct json **docs, int64_t *version, struct
 int journal_apply(struct journal *j, const struct json *effects, struct err *err);
 /* Replaces the whole set. */
 int journal_replace_docs(struct journal *j, const struct json *docs, struct err *err);
-/* The same with the version of a copy an admin kept (connect): the journal's version becomes at least that, so
- * that what is published later counts as newer. */
+/* The same with the version of a copy an admin kept (connect): the journal's version becomes at
+ * least that, so that what is published later counts as newer. */
 int journal_adopt_docs(struct journal *j, const struct json *docs, int64_t version,
                        struct err *err);
 
 /* --- plans --- */
 
-/* Stores plan and tasks in the state it has (APPROVED or PENDING), in one transaction; sets p->id, created_ms, user when
- * NULL and, when p->name is NULL, the default name "TITLE (ID)". Consumes the next id only when it succeeds. */
+/* Stores plan and tasks in the state it has (APPROVED or PENDING), in one transaction; sets p->id,
+ * created_ms, user when NULL and, when p->name is NULL, the default name "TITLE (ID)". Consumes the
+ * next id only when it succeeds. */
 int journal_plan_create(struct journal *j, struct plan *p, struct err *err);
 /* Replaces the tasks of a plan never started (stale preview, expanded anew). */
 int journal_plan_replace_tasks(struct journal *j, const struct plan *p, struct err *err);
-/* Loads plan and tasks into *p (zero-initialised; released again on failure). ERR_INPUT "plan 7 does not exist". */
+/* Loads plan and tasks into *p (zero-initialised; released again on failure). ERR_INPUT "plan 7
+ * does not exist". */
 int journal_plan_load(struct journal *j, int64_t id, struct plan *p, struct err *err);
 int64_t journal_last_plan(struct journal *j); /* 0: none */
 
@@ -58,8 +61,8 @@ struct plan_filter {
     int64_t num;            /* the newest so many; 0: all */
     int state;              /* enum plan_state, or -1 */
 };
-/* Rows in ascending order of id; the struct plan has no tasks, args and notes and is valid during the call only,
- * in which each() must not call the journal. */
+/* Rows in ascending order of id; the struct plan has no tasks, args and notes and is valid during
+ * the call only, in which each() must not call the journal. */
 int journal_plan_list(struct journal *j, const struct plan_filter *f,
                       void (*each)(void *arg, const struct plan *p), void *arg, struct err *err);
 
@@ -70,10 +73,11 @@ struct move {
     const char *result;    /* task to SUCCEEDED */
 };
 /*
- * Check the table, commit state, times, attempts and an event, then report. ERR_FAILED naming both states when the
- * move is not allowed. A task that becomes SUCCEEDED has its effects applied in the same transaction. A task moves only
- * while its plan is at work; to RUNNING only without a request to interrupt (else ERR_INTERRUPTED). With a plan that becomes
- * CANCELED its PENDING tasks become SKIPPED and its RUNNING ones UNKNOWN.
+ * Check the table, commit state, times, attempts and an event, then report. ERR_FAILED naming both
+ * states when the move is not allowed. A task that becomes SUCCEEDED has its effects applied in the
+ * same transaction. A task moves only while its plan is at work; to RUNNING only without a request
+ * to interrupt (else ERR_INTERRUPTED). With a plan that becomes CANCELED its PENDING tasks become
+ * SKIPPED and its RUNNING ones UNKNOWN.
  */
 int journal_plan_move(struct journal *j, int64_t id, enum plan_state to, const struct move *m,
                       struct err *err);
@@ -100,7 +104,8 @@ struct event {
 int journal_event(struct journal *j, const struct event *ev, struct err *err);
 /* What a task noted last (an event of kind "memo"); malloc'ed, NULL when it noted nothing. */
 int journal_task_memo(struct journal *j, int64_t plan_id, int num, char **memo, struct err *err);
-/* Appends what a node's watch saw and remembers the cursor, in one transaction; a seq seen before is ignored. */
+/* Appends what a node's watch saw and remembers the cursor, in one transaction; a seq seen before
+ * is ignored. */
 int journal_node_events(struct journal *j, const struct event *evs, const int64_t *seqs, size_t n,
                         const struct json *cursors, struct err *err);
 int journal_cursors(struct journal *j, struct json **cursors, struct err *err);
@@ -110,15 +115,16 @@ struct event_filter {
     int64_t num;          /* the newest so many; 0: all */
     const char *severity; /* at least: "warning" gives warning and error; NULL all */
 };
-/* In order of time, then of id; the struct event is valid during the call only, in which each() must not call the journal. */
+/* In order of time, then of id; the struct event is valid during the call only, in which each()
+ * must not call the journal. */
 int journal_event_list(struct journal *j, const struct event_filter *f,
-                       void (*each)(void *arg, const struct event *ev), void *arg,
-                       struct err *err);
+                       void (*each)(void *arg, const struct event *ev), void *arg, struct err *err);
 
 /* --- last observation: names for completion, and since when each service is up or down --- */
 
 /* states: {"rg1-rn1": "RUNNING", ...}. Keeps `since` of entries whose state did not change. */
-int journal_observed(struct journal *j, int64_t time_ms, const struct json *states, struct err *err);
+int journal_observed(struct journal *j, int64_t time_ms, const struct json *states,
+                     struct err *err);
 /* {"rg1-rn1": {"state", "sinceMs"}}; new object; empty when never observed. */
 int journal_last_observed(struct journal *j, struct json **states, int64_t *time_ms,
                           struct err *err);

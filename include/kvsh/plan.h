@@ -1,6 +1,6 @@
 /*
- * Plans and tasks: data, states, and the table of allowed moves (model/plan.c). Only plan/journal.c changes a
- * state, through journal_plan_move() and journal_task_move(), which consult the table.
+ * Plans and tasks: data, states, and the table of allowed moves (model/plan.c). Only plan/journal.c
+ * changes a state, through journal_plan_move() and journal_task_move(), which consult the table.
  */
 #pragma once
 
@@ -41,8 +41,8 @@ int plan_state_by_name(const char *name, enum plan_state *s);
 int task_state_by_name(const char *name, enum task_state *s);
 bool plan_may_move(enum plan_state from, enum plan_state to);
 bool task_may_move(enum task_state from, enum task_state to);
-bool plan_is_over(enum plan_state s);   /* SUCCEEDED, CANCELED: nothing moves it any more */
-bool plan_at_rest(enum plan_state s);   /* no runner is at work on it */
+bool plan_is_over(enum plan_state s); /* SUCCEEDED, CANCELED: nothing moves it any more */
+bool plan_at_rest(enum plan_state s); /* no runner is at work on it */
 
 enum verb {
 #define VERB(name, word, title, changes) VERB_##name,
@@ -69,10 +69,10 @@ struct task {
     int wave;           /* from 1; tasks of a wave may run at the same time */
     const char *type;   /* the engine's word for it: "start", "meet" */
     const char *target; /* what it acts on: "rg1-rn1", "sn3" */
-    const char *node;   /* which node carries it out ("sn3"); NULL: none, only the journal changes */
-    const char *what;   /* "start rg1-rn1 on sn1 (127.0.0.1:13230)" */
-    const char *why;    /* why it is safe, for the preview; may be NULL */
-    const char *degrades; /* what is worse meanwhile, for the preview; may be NULL */
+    const char *node; /* which node carries it out ("sn3"); NULL: none, only the journal changes */
+    const char *what; /* "start rg1-rn1 on sn1 (127.0.0.1:13230)" */
+    const char *why;  /* why it is safe, for the preview; may be NULL */
+    const char *degrades;       /* what is worse meanwhile, for the preview; may be NULL */
     const struct json *args;    /* everything perform() needs; NULL: none */
     const struct json *effects; /* meta.h; applied when the task has succeeded; NULL: none */
     /* life */
@@ -91,11 +91,11 @@ struct plan {
     struct arena arena; /* owns all strings and tasks; JSON values are in `owned` */
     struct json *owned; /* array that keeps intent and task documents alive */
     int64_t id;
-    const char *name;    /* "Stop RepNodes (9)", or as given by -plan-name */
+    const char *name; /* "Stop RepNodes (9)", or as given by -plan-name */
     enum verb verb;
     const struct json *args; /* of the intent */
     bool force;
-    const char *reason; /* of -force, or NULL */
+    const char *reason;  /* of -force, or NULL */
     const char *command; /* the line as typed, for show plan */
     const char *user;    /* who created it: user@host */
     enum plan_state state;
@@ -103,7 +103,8 @@ struct plan {
     int64_t created_ms, started_ms, ended_ms;
     int64_t runner_pid; /* while RUNNING */
     const char *digest; /* of the observation it was made from; NULL: not previewed */
-    const char **notes; /* what spoke against it when it was made and was overridden or only a warning */
+    const char *
+        *notes; /* what spoke against it when it was made and was overridden or only a warning */
     size_t n_notes;
     enum err_code code; /* of the last attempt */
     const char *error;
@@ -115,8 +116,8 @@ struct plan {
 void plan_release(struct plan *p);
 
 /*
- * Building, for expand(): appends a task of the given wave and returns it for the remaining fields. `what` is formatted
- * into the plan's arena. args and effects are taken over by plan_own() first.
+ * Building, for expand(): appends a task of the given wave and returns it for the remaining fields.
+ * `what` is formatted into the plan's arena. args and effects are taken over by plan_own() first.
  */
 struct task *plan_add_task(struct plan *p, int wave, const char *type, const char *target,
                            const char *node);

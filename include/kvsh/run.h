@@ -18,28 +18,31 @@
 #include "kvsh/journal.h"
 
 /*
- * Observes, checks and expands into *p (zero-initialised; verb, args, force, reason, command, name set by the caller through in
- * and p). Findings are added in any case. Refusals (ERR_REFUSED, text of the worst finding) happen here:
- * BLOCK without force, FATAL always. What was overridden or only warned of becomes p->notes, the digest of the
- * observation p->digest; the plan is APPROVED.
+ * Observes, checks and expands into *p (zero-initialised; verb, args, force, reason, command, name
+ * set by the caller through in and p). Findings are added in any case. Refusals (ERR_REFUSED, text
+ * of the worst finding) happen here: BLOCK without force, FATAL always. What was overridden or only
+ * warned of becomes p->notes, the digest of the observation p->digest; the plan is APPROVED.
  */
 int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
               const struct intent *in, struct plan *p, struct findings *f, struct err *err);
 
 /*
- * Is the store still the one the plan was made for? For a plan that was previewed and is now to be started for the
- * first time: ERR_STALE when the digest differs, ERR_REFUSED as plan_make() when something speaks against it now.
+ * Is the store still the one the plan was made for? For a plan that was previewed and is now to be
+ * started for the first time: ERR_STALE when the digest differs, ERR_REFUSED as plan_make() when
+ * something speaks against it now.
  */
 int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
                  const struct plan *p, struct findings *f, struct err *err);
 
-/* Fetches what the nodes' own watches saw since the last time into the journal's events. Engines without: nothing. */
+/* Fetches what the nodes' own watches saw since the last time into the journal's events. Engines
+ * without: nothing. */
 int store_fetch_events(struct journal *j, const struct engine *e, struct connection *cn,
                        struct err *err);
 
 /*
- * Observes the store as declared in the journal, remembers the observation there, fills *c (zero-initialised). The identity of
- * a foreign store is kept in its document when it is seen for the first time; engines refuse another one from then on.
+ * Observes the store as declared in the journal, remembers the observation there, fills *c
+ * (zero-initialised). The identity of a foreign store is kept in its document when it is seen for
+ * the first time; engines refuse another one from then on.
  */
 int store_observe(struct journal *j, const struct engine *e, struct connection *cn,
                   struct cluster *c, struct err *err);
@@ -51,17 +54,18 @@ struct plan_lock {
     const char *dir; /* of the lock file, the journal's; set when it is taken */
 };
 /*
- * Takes the store's lock (changing plans), waiting up to wait_ms. Refused: ERR_LOCKED naming plan, name, age and
- * process of the holder. A holder without a plan at work (one that is being created, or a runner that is just
- * ending) is given two seconds in any case. lock_plan() adds the plan's own byte, opening the file when l holds nothing; a
- * plan still marked as at work whose lock it gets has lost its runner, and becomes INTERRUPTED here. On failure what l
- * held before stays held.
+ * Takes the store's lock (changing plans), waiting up to wait_ms. Refused: ERR_LOCKED naming plan,
+ * name, age and process of the holder. A holder without a plan at work (one that is being created,
+ * or a runner that is just ending) is given two seconds in any case. lock_plan() adds the plan's
+ * own byte, opening the file when l holds nothing; a plan still marked as at work whose lock it
+ * gets has lost its runner, and becomes INTERRUPTED here. On failure what l held before stays held.
  */
 int lock_store(struct plan_lock *l, struct journal *j, int64_t wait_ms, struct err *err);
 int lock_plan(struct plan_lock *l, struct journal *j, int64_t plan_id, struct err *err);
 /* Closes this process's copy; a runner that shares the lock keeps it. */
 void lock_release(struct plan_lock *l);
-/* Is the plan's byte held by anybody? Opens its own description, so it never disturbs a lock of this process. */
+/* Is the plan's byte held by anybody? Opens its own description, so it never disturbs a lock of
+ * this process. */
 bool lock_is_held(const char *dir, int64_t plan_id);
 
 /* --- runner --- */
@@ -71,34 +75,40 @@ bool lock_is_held(const char *dir, int64_t plan_id);
  *
  *     -store STORE [config_args] run-plan -id N -lock-fd F -ready-fd G
  *
- * detached: own session, stdin and stdout /dev/null, stderr appended to DIR/runner.log (0600, put aside as runner.log.1 when over
- * 1 MiB), all other descriptors closed, directory /, umask 077; so files named in config_args need absolute paths.
- * The caller's copy of the lock is released. Returns when the runner has moved the plan to RUNNING, or with
- * the error that kept it from doing so.
+ * detached: own session, stdin and stdout /dev/null, stderr appended to DIR/runner.log (0600, put
+ * aside as runner.log.1 when over 1 MiB), all other descriptors closed, directory /, umask 077; so
+ * files named in config_args need absolute paths. The caller's copy of the lock is released.
+ * Returns when the runner has moved the plan to RUNNING, or with the error that kept it from doing
+ * so.
  */
 struct runner_args {
     const char *store;
-    const char *const *config_args; /* words to repeat: "-config", "/file"; NULL-terminated; or NULL */
+    const char *const
+        *config_args; /* words to repeat: "-config", "/file"; NULL-terminated; or NULL */
     int64_t plan_id;
 };
 int runner_start(const struct runner_args *a, struct plan_lock *l, struct err *err);
 
 /*
- * The other end, for the hidden command run-plan: first runner_adopt(), then everything else, at the end
- * runner_report(). runner_adopt() takes over the inherited descriptors, which nobody else inherits from here on, and sets the
- * process's signals: SIGHUP, SIGINT and SIGPIPE are ignored, SIGTERM asks to interrupt the plan. ERR_USAGE when lock_fd does not hold
- * the plan's lock. runner_report() tells the waiting shell why the runner could not begin; after that it does nothing.
+ * The other end, for the hidden command run-plan: first runner_adopt(), then everything else, at
+ * the end runner_report(). runner_adopt() takes over the inherited descriptors, which nobody else
+ * inherits from here on, and sets the process's signals: SIGHUP, SIGINT and SIGPIPE are ignored,
+ * SIGTERM asks to interrupt the plan. ERR_USAGE when lock_fd does not hold the plan's lock.
+ * runner_report() tells the waiting shell why the runner could not begin; after that it does
+ * nothing.
  */
 int runner_adopt(struct plan_lock *l, int lock_fd, int ready_fd, int64_t plan_id, struct err *err);
 void runner_report(int ready_fd, const struct err *err);
-/* Has SIGTERM come since runner_adopt()? (The one flag of this process that the signal's handler sets.) */
+/* Has SIGTERM come since runner_adopt()? (The one flag of this process that the signal's handler
+ * sets.) */
 bool runner_stop_requested(void);
 
 /*
- * Executes the plan in this process, whose lock somebody must hold: for each wave, what is not yet SUCCEEDED; a task found
- * RUNNING or UNKNOWN is settled first. All tasks of a wave are tried, the next wave begins only when all have succeeded. Ends with
- * the plan in SUCCEEDED, ERROR or INTERRUPTED and 0, or with an error when even the journal refuses.
- * open() gives each worker thread a connection of its own. max_parallel 0: 16. Only this thread touches the journal.
+ * Executes the plan in this process, whose lock somebody must hold: for each wave, what is not yet
+ * SUCCEEDED; a task found RUNNING or UNKNOWN is settled first. All tasks of a wave are tried, the
+ * next wave begins only when all have succeeded. Ends with the plan in SUCCEEDED, ERROR or
+ * INTERRUPTED and 0, or with an error when even the journal refuses. open() gives each worker
+ * thread a connection of its own. max_parallel 0: 16. Only this thread touches the journal.
  */
 struct executor {
     struct journal *journal;
