@@ -71,7 +71,7 @@ def attempt(cluster: "Cluster", leader: "Host", down: List[str]) -> None:
     """Fails the down nodes over, or says why not."""
     settings = cluster.settings["autoFailover"]
     names = effects_atoms(down)
-    if cluster.op is not None and cluster.op.kind == "failover":
+    if cluster.unfinished or (cluster.op is not None and cluster.op.kind == "failover"):
         return
     if cluster.op is not None and not settings["canAbortRebalance"]:
         warn(cluster, leader, "rebalance", "auto_failover_disabled",

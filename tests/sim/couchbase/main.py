@@ -26,7 +26,7 @@ TICK = 0.02  # real seconds between two looks at the clock
 def options(argv: List[str]) -> argparse.Namespace:
     """The command line; what it says goes over the scenario file."""
     parser = argparse.ArgumentParser(prog="couchbase", description=__doc__)
-    parser.add_argument("--scenario", metavar="FILE", help="JSON document; - is not possible")
+    parser.add_argument("--scenario", metavar="FILE", help="a JSON document")
     parser.add_argument("--json", metavar="TEXT", help="scenario on the command line")
     parser.add_argument("--version", dest="server_version", help="7.2, 7.6 or 8.0 (default)")
     parser.add_argument("--edition", choices=["enterprise", "community"])

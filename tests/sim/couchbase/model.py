@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
 from . import vbmap
 
@@ -129,14 +129,34 @@ class Bucket:
     forward: Optional[List[vbmap.Chain]] = None
     gone_at: Optional[float] = None  # deletion under way
     counted: List[vbmap.Chain] = field(default_factory=list)
+    counted_for: int = -1
     per_node: Dict[str, Tuple[int, int]] = field(default_factory=dict)
+    replicated: Dict[str, float] = field(default_factory=dict)
+    sole: Set[str] = field(default_factory=set)
+
+    def count(self) -> None:
+        """Figures of the map, taken once per map."""
+        if self.counted is self.chains and self.counted_for == self.replicas:
+            return
+        self.counted, self.counted_for = self.chains, self.replicas
+        self.per_node = vbmap.counts(self.chains)
+        self.replicated = vbmap.replication(self.chains, self.replicas)
+        self.sole = vbmap.sole_owners(self.chains)
 
     def counts(self) -> Dict[str, Tuple[int, int]]:
-        """Active and replica vBuckets per node, counted once per map."""
-        if self.counted is not self.chains:
-            self.counted = self.chains
-            self.per_node = vbmap.counts(self.chains)
+        """Active and replica vBuckets per node."""
+        self.count()
         return self.per_node
+
+    def replication(self, otp: str) -> float:
+        """1.0 when all replicas of the vBuckets active on a node exist."""
+        self.count()
+        return self.replicated.get(otp, 1.0)
+
+    def only_on(self, otp: str) -> bool:
+        """True when a node holds the only copy of some vBucket."""
+        self.count()
+        return otp in self.sole
 
     def copies_on(self, otp: str) -> float:
         """Share of all wanted copies that one node holds."""

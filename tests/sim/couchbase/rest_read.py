@@ -17,7 +17,8 @@ from .wire import Refused, Reply, as_json, errors, text
 
 @route("GET", "/pools", fresh=True)
 def pools(ctx: Context) -> Reply:
-    """Works before initialisation."""
+    """Works before initialisation. The facts do not say whether a cluster answers this without
+    credentials: it does not here, so that a client that forgets them is found out."""
     cluster, profile = ctx.host.cluster, ctx.profile
     user = ctx.login.user
     role = user.role if user else "none"

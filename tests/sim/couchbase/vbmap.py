@@ -61,12 +61,21 @@ def counts(chains: List[Chain]) -> Dict[str, Tuple[int, int]]:
     return {node: (row[0], row[1]) for node, row in table.items()}
 
 
-def replication(chains: List[Chain], node: str, replicas: int) -> float:
-    """Share of the wanted replicas that exist for the vBuckets active on one node."""
-    own = [chain for chain in chains if chain and chain[0] == node]
-    if not own or not replicas:
-        return 1.0
-    return sum(len(chain) - 1 for chain in own) / (len(own) * replicas)
+def replication(chains: List[Chain], replicas: int) -> Dict[str, float]:
+    """Per node: share of the wanted replicas that exist for the vBuckets active there."""
+    table: Dict[str, List[int]] = {}
+    for chain in chains:
+        if chain:
+            row = table.setdefault(chain[0], [0, 0])
+            row[0] += 1
+            row[1] += len(chain) - 1
+    return {node: (have / (own * replicas) if replicas else 1.0)
+            for node, (own, have) in table.items()}
+
+
+def sole_owners(chains: List[Chain]) -> Set[str]:
+    """Nodes that hold the only copy of some vBucket."""
+    return {chain[0] for chain in chains if len(chain) == 1}
 
 
 def indexed(chains: List[Chain], servers: Sequence[str], replicas: int) -> List[List[int]]:

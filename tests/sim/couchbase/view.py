@@ -198,8 +198,7 @@ def node_statuses(cluster: Cluster, viewer: Host) -> Dict[str, Any]:
     answer = {}
     for otp in sorted(cluster.members):
         member = cluster.members[otp]
-        values = [vbmap.replication(b.chains, otp, b.replicas) for b in cluster.buckets.values()
-                  if b.kind != "memcached"]
+        values = [b.replication(otp) for b in cluster.buckets.values()]
         row: Dict[str, Any] = {"otpNode": otp, "dataless": not member.has_kv,
                                "replication": round(min(values, default=1.0), 4)}
         if cluster.health(viewer, member.host) == "unhealthy":
@@ -215,7 +214,7 @@ def graceful_possible(cluster: Cluster, member: Member) -> bool:
     """The server's own check for one node."""
     return (member.membership == "active" and member.has_kv
             and bool(cluster.active_kv(but=[member.otp]))
-            and not cluster.graceful_loses([member.otp]))
+            and not any(b.only_on(member.otp) for b in cluster.buckets.values()))
 
 
 def terse(cluster: Cluster, viewer: Host) -> Dict[str, Any]:
@@ -290,7 +289,7 @@ def bucket_nodes(world: "World", viewer: Host, bucket: Bucket) -> List[Dict[str,
     for otp in bucket.servers:
         if otp in cluster.members:
             row = node_object(world, viewer, cluster.members[otp])
-            row["replication"] = vbmap.replication(bucket.chains, otp, bucket.replicas)
+            row["replication"] = bucket.replication(otp)
             rows.append(row)
     return rows
 
