@@ -36,6 +36,9 @@ static int print_help(void)
 
     buf_init(&b, 0);
     help_command_text(&b, &program, 80);
+    buf_adds(&b,
+             "\nBefore or behind a command: -json, -quiet, -verbose, -help; 'kvsh help' lists the "
+             "commands.\n");
     rc = print(b.data);
     buf_release(&b);
     return rc;

@@ -14,8 +14,8 @@
 #define PACKAGE_VERSION "unknown"
 #endif
 
-/* Text that troff prints as it is: '\' and '-' escaped, no line beginning with a control character.
- */
+/* Text that troff prints as it is: '\' and '-' escaped, no line beginning with a control
+ * character; a line may break behind '|'. */
 static void roff(struct buf *out, const char *text)
 {
     bool line_begins = out->len == 0 || out->data[out->len - 1] == '\n';
@@ -29,6 +29,8 @@ static void roff(struct buf *out, const char *text)
             buf_adds(out, "\\-");
         else
             buf_addc(out, *text);
+        if (*text == '|')
+            buf_adds(out, "\\:");
         line_begins = *text == '\n';
     }
 }
@@ -101,9 +103,26 @@ static void man_option(void *arg, const struct opt *opt, const struct opt *table
     buf_adds(m->out, ".\n");
 }
 
-static void man_table(struct buf *out, const struct out_table *table)
+/* Was this member of returnValue told for an earlier table? Single tables may share some. */
+static bool told_before(const struct out_table *const *tables, const struct out_table *table,
+                        const char *key)
+{
+    for (; *tables != table; tables++) {
+        if (table->key || (*tables)->key)
+            continue;
+        for (const struct out_col *c = (*tables)->cols; c->key; c++)
+            if (strcmp(c->key, key) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void man_table(struct buf *out, const struct out_table *const *tables,
+                      const struct out_table *table)
 {
     for (const struct out_col *c = table->cols; c->key; c++) {
+        if (told_before(tables, table, c->key))
+            continue;
         buf_adds(out, ".TP\n.B ");
         if (table->key) {
             roff(out, table->key);
@@ -140,7 +159,7 @@ static void man_command(struct buf *out, const struct cmd *cmd, struct arena *a)
     if (cmd->tables && cmd->tables[0])
         buf_adds(out, ".PP\nMembers of returnValue:\n");
     for (const struct out_table *const *t = cmd->tables; t && *t; t++)
-        man_table(out, *t);
+        man_table(out, cmd->tables, *t);
     if (cmd->examples && cmd->examples[0])
         buf_adds(out, ".PP\nExamples:\n.PP\n.nf\n");
     for (const char *const *e = cmd->examples; e && *e; e++) {
@@ -174,7 +193,7 @@ static void man_language(struct buf *out)
         "is "
         "reported with the file and the line.\n";
 
-    buf_adds(out, ".SH LANGUAGE\n");
+    buf_adds(out, ".SH DESCRIPTION\n");
     paragraphs(out, text);
 }
 

@@ -8,7 +8,7 @@ struct opts {
 
 static const struct opt options[] = {
     OPT_STR(struct opts, line, "line", "the line up to the cursor", .value = "TEXT",
-            .flags = OPT_REQUIRED),
+            .flags = OPT_REQUIRED | OPT_POSITIONAL),
     OPT_END,
 };
 

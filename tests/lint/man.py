@@ -66,9 +66,12 @@ def options_agree():
         if not program:
             continue
         text = text_of(page).replace("\\-", "-").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "")
-        in_help = set(re.findall(r"(?<![\w-])-([a-z][a-z_-]+)", output(os.path.join(BUILD, program), "-help")))
-        options = text.split(".SH OPTIONS")[-1].split("\n.SH ")[0] if program == "kvsh" else text
-        in_man = set(re.findall(r"(?:^|(?<=[\s\[|,]))-([a-z][a-z_-]+)", options, re.M))
+        told = re.sub(r"\nEXAMPLES\n(    .*\n)*", "", output(os.path.join(BUILD, program), "-help"))
+        in_help = set(re.findall(r"(?<![\w-])-([a-z][a-z_-]+)", told))
+        if program == "kvsh":
+            in_man = set(re.findall(r"^\.TP\n\.BI? -([a-z][a-z_-]+)", text, re.M))
+        else:
+            in_man = set(re.findall(r"(?:^|(?<=[\s\[|,]))-([a-z][a-z_-]+)", text, re.M))
         faults += ["-%s: %s -help has it, %s has not" % (o, program, page) for o in sorted(in_help - in_man)]
         faults += ["-%s: %s has it, %s -help has not" % (o, page, program) for o in sorted(in_man - in_help)]
         if not in_help:
