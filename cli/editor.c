@@ -301,6 +301,8 @@ enum editor_result editor_line(struct editor *e, struct buf *text)
     e->text = text;
     buf_clear(text);
     recall_sync(e);
+    if (shell_interrupts() > 0) /* whoever stops a pasted command does not want the ones behind it */
+        keys_discard(&e->keys);
     interrupt_reset();
     interrupt_watch(true);
     el_resize(e->el);

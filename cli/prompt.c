@@ -1,6 +1,5 @@
 /* The prompt: lines from the editor until there are no more. */
 #include "cli/editor.h"
-#include "cli/interrupt.h"
 #include "cli/shell_private.h"
 #include "kvsh/buf.h"
 
@@ -17,7 +16,6 @@ int shell_run_prompt(struct shell *sh)
     editor = editor_new(sh);
     while (!sh->quit && (result == EDITOR_LINE || result == EDITOR_INTERRUPTED)) {
         result = editor_line(editor, &text);
-        interrupt_reset();
         if (result == EDITOR_LINE)
             status = shell_run_line(sh, text.data, 1);
     }

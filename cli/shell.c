@@ -99,8 +99,8 @@ void shell_progress(struct shell *sh, const char *line)
 {
     if (!line && !sh->in_progress)
         return;
-    if (shell_gives_json(sh) || sh->config.quiet || sh->flags.quiet || terminal_is_dumb() ||
-        !isatty(STDERR_FILENO))
+    if (shell_gives_json(sh) || sh->config.quiet || sh->flags.quiet || sh->paging ||
+        terminal_is_dumb() || !isatty(STDERR_FILENO))
         return;
     terminal_progress(line);
     sh->in_progress = line != NULL;
@@ -178,14 +178,42 @@ static int finish(struct shell *sh, struct out *out, const struct err *err)
     return status;
 }
 
+/* Where the results of one command go. */
+struct output {
+    struct out *out;
+    FILE *pager; /* NULL: straight to stdout */
+};
+
+static void output_open(struct shell *sh, struct output *o, const char *operation,
+                        const struct out_table *const *tables)
+{
+    struct out_config settings;
+
+    o->pager = NULL;
+    if (sh->config.page && tables && !shell_gives_json(sh) && isatty(STDOUT_FILENO))
+        o->pager = pager_open();
+    sh->paging = o->pager != NULL;
+    settings = out_settings(sh, o->pager ? o->pager : stdout);
+    o->out = out_new(&settings, operation, tables);
+}
+
+static int output_close(struct shell *sh, struct output *o, const struct err *err)
+{
+    int status = finish(sh, o->out, err);
+
+    out_free(o->out);
+    if (o->pager)
+        pager_close(o->pager);
+    sh->paging = false;
+    return status;
+}
+
 int shell_report(struct shell *sh, const char *operation, const struct err *err)
 {
-    struct out_config settings = out_settings(sh, stdout);
-    struct out *out = out_new(&settings, operation, NULL);
-    int status = finish(sh, out, err);
+    struct output o;
 
-    out_free(out);
-    return status;
+    output_open(sh, &o, operation, NULL);
+    return output_close(sh, &o, err);
 }
 
 static int run_checked(struct shell *sh, const struct cmd *cmd, const void *options,
@@ -212,21 +240,16 @@ static void print_time(const struct shell *sh, int64_t start)
 /* A command that is known and whose options are right. */
 static int run(struct shell *sh, const struct cmd *cmd, const void *options)
 {
-    bool paged = sh->config.page && !shell_gives_json(sh) && isatty(STDOUT_FILENO);
-    FILE *pager = paged ? pager_open() : NULL;
-    struct out_config settings = out_settings(sh, pager ? pager : stdout);
-    struct out *out = out_new(&settings, cmd->name, cmd->tables);
     int64_t start = time_mono_ms();
     struct err err = ERR_INIT;
+    struct output o;
     int status;
 
+    output_open(sh, &o, cmd->name, cmd->tables);
     sh->failure_shown = false;
-    run_checked(sh, cmd, options, out, &err);
-    status = finish(sh, out, &err);
+    run_checked(sh, cmd, options, o.out, &err);
+    status = output_close(sh, &o, &err);
     sh->failure_shown = false;
-    out_free(out);
-    if (pager)
-        pager_close(pager);
     print_time(sh, start);
     return status;
 }
@@ -234,15 +257,12 @@ static int run(struct shell *sh, const struct cmd *cmd, const void *options)
 /* Help is a command's output like any other, whatever command it is about. */
 static int run_help(struct shell *sh, size_t n, const char *const *words)
 {
-    struct out_config settings = out_settings(sh, stdout);
-    struct out *out = out_new(&settings, "help", help_tables);
     struct err err = ERR_INIT;
-    int status;
+    struct output o;
 
-    help_fill(sh, n, words, out, &err);
-    status = finish(sh, out, &err);
-    out_free(out);
-    return status;
+    output_open(sh, &o, "help", help_tables);
+    help_fill(sh, n, words, o.out, &err);
+    return output_close(sh, &o, &err);
 }
 
 static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
@@ -250,14 +270,12 @@ static bool is_one_of(const char *word, const char *a, const char *b, const char
     return strcmp(word, a) == 0 || strcmp(word, b) == 0 || (c && strcmp(word, c) == 0);
 }
 
-/* An error before the options are known: -json is looked for by its word. */
-static int report_words(struct shell *sh, const char *operation, size_t n, const char *const *words,
-                        const struct err *err)
+/* Before the options are known, -json is looked for by its word. */
+static void find_json_flag(struct shell *sh, size_t n, const char *const *words)
 {
     for (size_t i = 0; i < n; i++)
         if (is_one_of(words[i], "-json", "--json", NULL))
             sh->flags.json = true;
-    return shell_report(sh, operation, err);
 }
 
 static void flags_add(struct common_opts *flags, const struct common_opts *more)
@@ -275,12 +293,15 @@ static int exec_words(struct shell *sh, size_t n, const char *const *words, stru
 
     find_init(&f, sh->host.cmds, shell_is_prompt(sh));
     if (find_words(&f, n, words, &err) < 0) {
+        find_json_flag(sh, n, words);
         if (f.used < n && is_one_of(words[f.used], "-help", "--help", "?"))
             return run_help(sh, f.used, words);
-        return report_words(sh, *f.path ? f.path : words[0], n, words, &err);
+        return shell_report(sh, *f.path ? f.path : words[0], &err);
     }
-    if (args_parse(&p, f.cmd, n - f.used, words + f.used, a, &err) < 0)
-        return report_words(sh, f.cmd->name, n, words, &err);
+    if (args_parse(&p, f.cmd, n - f.used, words + f.used, a, &err) < 0) {
+        find_json_flag(sh, n, words);
+        return shell_report(sh, f.cmd->name, &err);
+    }
     flags_add(&sh->flags, &p.common);
     if (p.common.help)
         return run_help(sh, f.used, words);

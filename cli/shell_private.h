@@ -26,6 +26,7 @@ struct shell {
     char *failure_position;   /* where that was: "FILE:LINE", or NULL */
     bool failure_shown; /* and has been printed in full, by a script within the command being run */
     bool quit;
+    bool paging;      /* a pager has the terminal */
     bool in_progress; /* a progress line stands on the terminal */
 };
 

@@ -219,6 +219,13 @@ def pastes(home):
     t.send(b" \033[200~more\n\033[201~")
     t.expect("\r\n")
     tap.contains(t.expect(PROMPT), "two words more\r\n", "pasted into a line")
+    t.send(b"\033[200~echo -pause 50\necho never\necho never\n\033[201~")
+    t.expect("waiting")
+    t.send(b"\003")
+    t.expect("interrupted 1 times")
+    t.expect(PROMPT)
+    t.pause()
+    tap.lacks(t.line("echo done"), "never", "output after Ctrl-C in a pasted command")
     tap.equal(t.leave(), 0, "status")
     tap.ok(t.raw.rstrip().endswith(b"\033[?2004l"), "bracketed paste is switched off at the end")
 

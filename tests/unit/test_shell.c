@@ -144,6 +144,8 @@ static void gives_json(void)
     is_str(json_member(seen.out, "description"), "unknown command \"nonsense\"");
     is_int(exec("plan deploy-zone -json"), 64);
     is_str(json_member(seen.out, "operation"), "plan deploy-zone");
+    is_int(exec("plan -help -json"), 0);
+    is_str(json_member(seen.out, "operation"), "help");
     is_int(exec("plan nonsense -json"), 64);
     is_str(json_member(seen.out, "operation"), "plan");
     close_shell();
