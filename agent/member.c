@@ -171,7 +171,7 @@ static int slots_subtract(const struct member *m, const struct redis_nodes *node
 static int slots_add(struct redis *r, const bool *missing)
 {
     const char **argv = xcalloc(2 + REDIS_SLOTS * 2, sizeof *argv);
-    char(*text)[8] = xcalloc(REDIS_SLOTS * 2, sizeof *text);
+    char(*text)[12] = xcalloc(REDIS_SLOTS * 2, sizeof *text);
     int argc = 2, n = 0, at = 0;
 
     argv[0] = "CLUSTER";

@@ -19,6 +19,7 @@
 
 enum { WORDS_MAX = 16 };
 #define ANSWER_LIMIT ((size_t)64 << 20)
+#define ELEMENTS_MAX ((size_t)1 << 20)
 
 struct redis {
     char host[256];
@@ -27,12 +28,41 @@ struct redis {
     struct buf out; /* formatted commands */
     size_t sent, received;
     redisReader *reader;
+    const redisReplyObjectFunctions *plain; /* hiredis' own */
+    redisReplyObjectFunctions limited;
     redisReply **replies;
     size_t n_replies, n_expected;
     bool expects_auth; /* the first reply of this exchange answers AUTH */
     enum redis_state state;
     char error[256];
 };
+
+#if HIREDIS_MAJOR >= 1
+#define ARRAY_COUNT size_t
+#else
+#define ARRAY_COUNT int
+#endif
+
+/* hiredis makes room for as many elements as the other side claims to send: only sensible claims
+ * are believed. */
+static void *array_new(const redisReadTask *task, ARRAY_COUNT n)
+{
+    const struct redis *r = task->privdata;
+
+    return (size_t)n > ELEMENTS_MAX ? NULL : r->plain->createArray(task, n);
+}
+
+static void reader_new(struct redis *r)
+{
+    r->reader = redisReaderCreate();
+    if (!r->reader)
+        xcalloc(SIZE_MAX, 2); /* ends the process as any other allocation failure does */
+    r->plain = r->reader->fn;
+    r->limited = *r->plain;
+    r->limited.createArray = array_new;
+    r->reader->fn = &r->limited;
+    r->reader->privdata = r;
+}
 
 struct redis *redis_new(const char *host, int port, const char *secret)
 {
@@ -42,7 +72,7 @@ struct redis *redis_new(const char *host, int port, const char *secret)
     r->port = port;
     r->fd = -1;
     buf_init(&r->out, ANSWER_LIMIT);
-    r->reader = redisReaderCreate();
+    reader_new(r);
     if (secret) {
         redis_add(r, "AUTH", secret, NULL);
         r->expects_auth = true;
