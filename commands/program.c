@@ -26,7 +26,7 @@ static const struct opt options[] = {
 static const char *const examples[] = {
     "kvsh",
     "kvsh -store prod show plans -json",
-    "kvsh -store prod load -file deploy.kv",
+    "kvsh -store prod <deploy.kv",
     "kvsh -store prod -quiet verify configuration",
     "kvsh -host node01 -port 13230",
     NULL,

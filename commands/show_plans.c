@@ -24,7 +24,8 @@ static const struct opt options[] = {
             .max = 1000000),
     OPT_TIME(struct opts, from_ms, "from", "made at or after this time"),
     OPT_TIME(struct opts, to_ms, "to", "made before this time"),
-    OPT_CHOICE(struct opts, state, "state", "only plans in this state", .choices = states),
+    OPT_CHOICE(struct opts, state, "state", "only plans in this state", .value = "STATE",
+               .choices = states),
     OPT_END,
 };
 

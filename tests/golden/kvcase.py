@@ -88,6 +88,7 @@ class Place:
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("KVSH", "XDG_")) and k not in ("NO_COLOR", "PAGER", "EDITOR")}
         env.update(HOME=self.dir, TERM="dumb", LC_ALL="C.UTF-8", LOGNAME="somebody", COLUMNS="100")
+        env.setdefault("LSAN_OPTIONS", "suppressions=%s/tests/lsan.supp:print_suppressions=0" % tap.source_dir())
         return env
 
     def flags(self):
