@@ -173,7 +173,7 @@ static void write_results(struct out *out, const struct buf *b)
         return;
     errno = 0;
     if ((b->len > 0 && fwrite(b->data, 1, b->len, out->config.results) != b->len) ||
-        fflush(out->config.results) != 0)
+        fflush(out->config.results) != 0 || ferror(out->config.results))
         out->write_errno = errno ? errno : EIO;
 }
 
