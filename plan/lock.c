@@ -118,6 +118,14 @@ static int refuse_store(const struct holder *h, struct err *err)
                       h->plan_id);
 }
 
+static int stop_waiting(const struct holder *h, struct err *err)
+{
+    if (h->plan_id == 0)
+        return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for the store's lock");
+    return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for plan %" PRId64 ", %s",
+                   h->plan_id, h->name);
+}
+
 /* --- taking them --- */
 
 static int lock_file(struct plan_lock *l, struct journal *j, struct err *err)
@@ -158,6 +166,10 @@ int lock_store(struct plan_lock *l, struct journal *j, int64_t wait_ms, struct e
         if (time_mono_ms() - begun >= limit) {
             lock_release(l);
             return refuse_store(&h, err);
+        }
+        if (l->stopped != NULL && l->stopped()) {
+            lock_release(l);
+            return stop_waiting(&h, err);
         }
         time_sleep_ms(NAP_MS);
     }

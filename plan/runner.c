@@ -291,7 +291,7 @@ int runner_adopt(struct plan_lock *l, int lock_fd, int ready_fd, int64_t plan_id
         return err_advise(err, "plan execute -id %" PRId64 " starts a plan", plan_id);
     }
     l->fd = lock_fd;
-    prctl(PR_SET_NAME, "kvsh-runner");
+    prctl(PR_SET_NAME, "kvsh"); /* also when its file has been replaced and it runs as "exe" */
     set_signals();
     return 0;
 }

@@ -50,8 +50,9 @@ int store_observe(struct journal *j, const struct engine *e, struct connection *
 /* --- locks: open-file-description byte locks on DIR/lock; byte 0 the store, byte N plan N --- */
 
 struct plan_lock {
-    int fd;          /* -1: not held */
-    const char *dir; /* of the lock file, the journal's; set when it is taken */
+    int fd;                /* -1: not held */
+    const char *dir;       /* of the lock file, the journal's; set when it is taken */
+    bool (*stopped)(void); /* asked while waiting: should it be given up (Ctrl-C)? NULL: never */
 };
 /*
  * Takes the store's lock (changing plans), waiting up to wait_ms. Refused: ERR_LOCKED naming plan,
@@ -59,6 +60,7 @@ struct plan_lock {
  * or a runner that is just ending) is given two seconds in any case. lock_plan() adds the plan's
  * own byte, opening the file when l holds nothing; a plan still marked as at work whose lock it
  * gets has lost its runner, and becomes INTERRUPTED here. On failure what l held before stays held.
+ * Given up while waiting: ERR_INTERRUPTED.
  */
 int lock_store(struct plan_lock *l, struct journal *j, int64_t wait_ms, struct err *err);
 int lock_plan(struct plan_lock *l, struct journal *j, int64_t plan_id, struct err *err);

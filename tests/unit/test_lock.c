@@ -137,6 +137,31 @@ static void waiting_gets_it(void)
     bench_end(&b);
 }
 
+static bool at_once(void)
+{
+    return true;
+}
+
+static void waiting_can_be_given_up(void)
+{
+    struct plan_lock one = {.fd = -1}, two = {.fd = -1, .stopped = at_once};
+    struct err err = ERR_INIT;
+    struct bench b;
+    int64_t begun = time_mono_ms();
+
+    bench_begin(&b);
+    ok(lock_store(&one, b.journal, 0, &err) == 0);
+    ok(lock_store(&two, b.journal, 60000, &err) < 0);
+    is_int(err.code, ERR_INTERRUPTED);
+    is_str(err.text, "interrupted while waiting for the store's lock");
+    is_int(two.fd, -1);
+    ok(time_mono_ms() - begun < 30000);
+    lock_release(&one);
+    ok(lock_store(&two, b.journal, 60000, &err) == 0); /* nothing to wait for: nobody asks */
+    lock_release(&two);
+    bench_end(&b);
+}
+
 static void death_frees_it(void)
 {
     struct plan_lock lock = {.fd = -1};
@@ -268,6 +293,6 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(a_lock_excludes), TAP_TEST(the_refused_one_reads_who),
             TAP_TEST(a_holder_without_a_plan_is_given_a_moment), TAP_TEST(waiting_gets_it),
-            TAP_TEST(death_frees_it), TAP_TEST(an_exec_does_not_keep_it),
-            TAP_TEST(one_of_two_gets_it));
+            TAP_TEST(waiting_can_be_given_up), TAP_TEST(death_frees_it),
+            TAP_TEST(an_exec_does_not_keep_it), TAP_TEST(one_of_two_gets_it));
 }
