@@ -9,7 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kvsh/err.h"
+#include "kvsh/fs.h"
 #include "kvsh/mem.h"
+
+enum { ARGUMENTS_MAX = 4 << 20 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool active;
@@ -17,11 +21,33 @@ static long crash_at; /* 0: never */
 static const char *count_file;
 static atomic_long points;
 
+static bool has_argument(const char *word)
+{
+    struct err ignored = ERR_INIT;
+    size_t len = 0;
+    char *args = fs_read("/proc/self/cmdline", ARGUMENTS_MAX, &len, &ignored);
+    bool found = false;
+
+    for (const char *p = args; p != NULL && p < args + len && !found; p += strlen(p) + 1)
+        found = strcmp(p, word) == 0;
+    free(args);
+    return found;
+}
+
+static bool is_meant(const char *where)
+{
+    if (where == NULL)
+        return true;
+    return *where == '!' ? !has_argument(where + 1) : has_argument(where);
+}
+
 static void configure(void)
 {
     const char *at = getenv("KVSH_CRASH_AT");
     const char *file = getenv("KVSH_CRASH_COUNT");
 
+    if ((at == NULL && file == NULL) || !is_meant(getenv("KVSH_CRASH_IN")))
+        return;
     crash_at = at ? strtol(at, NULL, 10) : 0;
     count_file = file && *file ? xstrdup(file) : NULL;
     active = crash_at > 0 || count_file;

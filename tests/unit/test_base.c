@@ -444,6 +444,8 @@ static int run_points(const char *crash_at, const char *file, size_t *recorded)
     return status;
 }
 
+static const char *program; /* argv[0] */
+
 static void fault_points(void)
 {
     char file[] = "/tmp/kvsh-test-base.XXXXXX";
@@ -459,13 +461,25 @@ static void fault_points(void)
     status = run_points("100", file, &n);
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     is_int(n, 100);
+    setenv("KVSH_CRASH_IN", "a-word-not-there", 1);
+    is_int(run_points("1", file, &n), 0);
+    is_int(n, 0);
+    setenv("KVSH_CRASH_IN", "!a-word-not-there", 1);
+    status = run_points("1", NULL, &n);
+    ok(WIFSIGNALED(status));
+    setenv("KVSH_CRASH_IN", program, 1);
+    status = run_points("1", NULL, &n);
+    ok(WIFSIGNALED(status));
+    unsetenv("KVSH_CRASH_IN");
     status = run_points("1", NULL, &n);
     ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     unlink(file);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    program = argv[0];
     TAP_RUN(TAP_TEST(fault_points), TAP_TEST(err_texts), TAP_TEST(err_is_cut_not_overrun),
             TAP_TEST(err_masks), TAP_TEST(err_table), TAP_TEST(mem_basics), TAP_TEST(mem_exhausted),
             TAP_TEST(arena_objects), TAP_TEST(arena_arrays), TAP_TEST(buf_grows),
