@@ -26,8 +26,6 @@
 #define PASTE_ON "\033[?2004h"
 #define PASTE_OFF "\033[?2004l"
 
-enum { HISTORY_SIZE = 1000 };
-
 struct editor {
     struct shell *sh;
     EditLine *el;
@@ -223,7 +221,7 @@ struct editor *editor_new(struct shell *sh)
     e->keys.stop = should_stop;
     e->keys.arg = e;
     e->recall = history_init();
-    history(e->recall, &event, H_SETSIZE, HISTORY_SIZE);
+    history(e->recall, &event, H_SETSIZE, sh->history.keep ? (int)sh->history.keep : HISTORY_KEEP);
     history(e->recall, &event, H_SETUNIQUE, 1);
 
     e->el = el_init("kvsh", stdin, stdout, stderr);
@@ -301,7 +299,8 @@ enum editor_result editor_line(struct editor *e, struct buf *text)
     e->text = text;
     buf_clear(text);
     recall_sync(e);
-    if (shell_interrupts() > 0) /* whoever stops a pasted command does not want the ones behind it */
+    if (shell_interrupts() >
+        0) /* whoever stops a pasted command does not want the ones behind it */
         keys_discard(&e->keys);
     interrupt_reset();
     interrupt_watch(true);

@@ -12,7 +12,7 @@
 #include "kvsh/fs.h"
 #include "kvsh/mem.h"
 
-enum { LINES_KEPT = 1000, FILE_LIMIT = 8 << 20, FILE_MODE = 0600 };
+enum { FILE_LIMIT = 8 << 20, FILE_MODE = 0600 };
 
 static void forget(struct line_history *h)
 {
@@ -77,6 +77,7 @@ static int rewrite(const struct line_history *h, struct err *err)
 
 static int load(struct line_history *h, struct err *err)
 {
+    size_t keep = h->keep ? h->keep : HISTORY_KEEP;
     char *text, *save = NULL;
 
     if (access(h->path, F_OK) < 0 && errno == ENOENT)
@@ -87,11 +88,11 @@ static int load(struct line_history *h, struct err *err)
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
         remember(h, line);
     free(text);
-    if (h->n <= 2 * LINES_KEPT) {
-        drop_oldest(h, LINES_KEPT);
+    if (h->n <= 2 * keep) {
+        drop_oldest(h, keep);
         return 0;
     }
-    drop_oldest(h, LINES_KEPT);
+    drop_oldest(h, keep);
     return rewrite(h, err);
 }
 

@@ -9,9 +9,12 @@
 
 struct shell;
 
+#define HISTORY_KEEP 1000
+
 struct line_history {
     char **lines; /* oldest first */
     size_t n;
+    size_t keep;         /* how many, when it is opened; 0: HISTORY_KEEP */
     char *path;          /* NULL: memory only */
     unsigned generation; /* changes whenever lines other than the newest do */
 };

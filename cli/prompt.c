@@ -9,15 +9,18 @@ int shell_run_prompt(struct shell *sh)
     struct editor *editor;
     enum editor_result result = EDITOR_LINE;
     struct buf text;
-    int status = 0;
+    int status = 0, now;
 
     buf_init(&text, 0);
     sh->source = &source;
     editor = editor_new(sh);
     while (!sh->quit && (result == EDITOR_LINE || result == EDITOR_INTERRUPTED)) {
         result = editor_line(editor, &text);
-        if (result == EDITOR_LINE)
-            status = shell_run_line(sh, text.data, 1);
+        if (result != EDITOR_LINE)
+            continue;
+        now = shell_run_line(sh, text.data, 1);
+        if (!sh->quit) /* leaving does not change what the command before said */
+            status = now;
     }
     editor_free(editor);
     sh->source = source.outer;

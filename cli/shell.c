@@ -90,6 +90,7 @@ void shell_set_history_file(struct shell *sh, const char *path)
 {
     struct err err = ERR_INIT;
 
+    sh->history.keep = sh->config.history_size;
     if (line_history_open(&sh->history, path, &err) < 0 && shell_is_prompt(sh))
         shell_report(sh, "history", &err);
     sh->config.history_file = sh->history.path;

@@ -20,6 +20,12 @@ static const struct out_col cols[] = {
 static const struct out_table table = {.cols = cols, .single = true, .text = "Put OK, {done}."};
 static const struct out_table *const tables[] = {&table, NULL};
 
+/* Where each shard has one copy, there is nobody to have another. */
+static bool has_replicas(const struct json *docs)
+{
+    return json_len(json_get(docs, "rn")) > json_len(json_get(docs, "shard"));
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
@@ -35,7 +41,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     out_str(row, "key", o->key);
     out_str(row, "done", inserted ? "inserted" : "updated");
     out_int(row, "copies", copies);
-    if (copies == 0)
+    if (copies == 0 && has_replicas(d.docs))
         out_note(out, "no replica has it yet; if its primary is lost now, so is this value");
     rc = 0;
 out:

@@ -124,6 +124,8 @@ void session_use_history(struct session *s)
 
     if (store == NULL && s->host_done && session_store(s, &err) != NULL)
         store = s->store;
+    if (session_settings(s, &err) != NULL)
+        shell_config(s->shell)->history_size = (size_t)s->settings.history_size;
     dir = store ? session_store_dir(s, store, &err) : session_state_dir(s, &err);
     if (dir != NULL && fs_mkdirs(dir, 0700, &err) == 0)
         file = xasprintf("%s/history", dir);

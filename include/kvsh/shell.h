@@ -40,6 +40,7 @@ struct shell_config {
     bool page;
     enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color;
     const char *history_file; /* NULL: history in memory only */
+    size_t history_size;      /* lines that are kept; 0: 1000. Counts when the file is opened */
 };
 
 struct shell;

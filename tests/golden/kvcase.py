@@ -160,13 +160,13 @@ def script(case, place):
 class Terminal:
     """A kvsh at its prompt, behind a terminal of its own."""
 
-    def __init__(self, place):
+    def __init__(self, place, flags=()):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(place.dir)
-            os.execve(KVSH, [KVSH] + place.flags() + ["-color", "never"], place.env())
+            os.execve(KVSH, [KVSH] + place.flags() + ["-color", "never"] + list(flags), place.env())
         self.buffer = ""
-        self.read_to_prompt()
+        self.greeting = self.read_to_prompt()
 
     def read_to_prompt(self):
         end = time.monotonic() + SECONDS
@@ -177,8 +177,11 @@ class Terminal:
         text, self.buffer = self.buffer[:-len(PROMPT)], ""
         return text.replace("\r\n", "\n").replace("\r", "")
 
-    def type(self, line):
+    def send(self, line):
         os.write(self.fd, line.encode() + b"\n")
+
+    def type(self, line):
+        self.send(line)
         text = self.read_to_prompt()
         while text.startswith(line + "\n"):  # the echo: twice when the terminal was not taken over yet
             text = text[len(line) + 1:]
@@ -186,10 +189,14 @@ class Terminal:
 
     def close(self):
         """Leaves by end of input; the status of the last command."""
+        return self.wait(b"\x15\x04")  # the line is emptied first
+
+    def wait(self, meanwhile=b""):
+        """Until it has gone, writing `meanwhile` now and then; its status."""
         end = time.monotonic() + SECONDS
         try:
             while time.monotonic() < end:
-                os.write(self.fd, b"\x15\x04")  # the line is emptied first
+                os.write(self.fd, meanwhile)
                 while select.select([self.fd], [], [], 0.2)[0] and os.read(self.fd, 65536):
                     pass
         except OSError:
