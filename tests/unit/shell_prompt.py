@@ -136,7 +136,7 @@ def runs_lines(home):
     tap.equal(t.leave(), 69, "status after a failure")
     t = Terminal(home)
     t.send("fail\rquit\r")
-    tap.equal(t.status(), 0, "status of quit")
+    tap.equal(t.status(), 1, "status of the command before quit")
 
 
 @in_home
