@@ -11,11 +11,15 @@
 int address_resolve(const char *host, char ip[ADDRESS_MAX], struct err *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *ai = NULL;
+    struct addrinfo *ai = NULL, *best;
     int rc = *host ? getaddrinfo(host, NULL, &hints, &ai) : EAI_NONAME;
 
+    best = ai;
+    while (best && best->ai_family != AF_INET)
+        best = best->ai_next;
+    best = best ? best : ai;
     if (rc == 0)
-        rc = getnameinfo(ai->ai_addr, ai->ai_addrlen, ip, ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
+        rc = getnameinfo(best->ai_addr, best->ai_addrlen, ip, ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
     if (ai)
         freeaddrinfo(ai);
     if (rc != 0)
@@ -32,6 +36,11 @@ bool address_is_loopback(const char *host)
     if (address_resolve(host, ip, &err) < 0)
         return false;
     return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
+}
+
+bool address_is_wildcard(const char *ip)
+{
+    return strcmp(ip, "0.0.0.0") == 0 || strcmp(ip, "::") == 0;
 }
 
 static int bound_socket(const char *ip, int port)

@@ -94,6 +94,7 @@ struct agent {
     int64_t generation;       /* of config.json */
     int64_t metadata_version; /* of the newest copy kept here; 0: none */
     struct storage_dir dirs[BOOT_DIRS_MAX];
+    enum dir_state root_told;     /* by the last event about the agent's own directory */
     struct operation *operations; /* newest first */
     int64_t last_operation;
     int running_operations;

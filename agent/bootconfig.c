@@ -137,6 +137,13 @@ int boot_complete(struct bootconfig *b, struct err *err)
         return err_set(err, ERR_INPUT, "-watch-interval %d: not in 1..3600", b->watch_interval);
     if (address_resolve(b->host, ip, err) < 0)
         return err_prepend(err, "-host %s", b->host);
+    if (address_is_wildcard(ip)) {
+        err_set(err, ERR_INPUT, "-host %s: other nodes cannot reach that address", b->host);
+        return err_advise(err,
+                          "-host names this host; -bind %s makes the agent listen on all "
+                          "addresses",
+                          b->host);
+    }
     if (b->bind_address && address_resolve(b->bind_address, ip, err) < 0)
         return err_prepend(err, "-bind %s", b->bind_address);
     return security_check(b, err);

@@ -214,9 +214,19 @@ static void ask_all(struct asked *asked, size_t n)
     free(rs);
 }
 
+/* What is wrong: with the service, or else with its directory. */
+static void service_fault(const struct service *s, char *text, size_t size)
+{
+    if (s->detail[0] || s->kind == SERVICE_ADMIN || s->dir_state == DIR_OK)
+        snprintf(text, size, "%s", s->detail);
+    else
+        dir_fault_text(s, s->dir_state, s->dir_detail, text, size);
+}
+
 static struct json *service_json(const struct service *s)
 {
     struct json *j = json_object();
+    char fault[1400];
     bool is_admin = s->kind == SERVICE_ADMIN;
 
     json_set_str(j, "id", s->id);
@@ -227,7 +237,8 @@ static struct json *service_json(const struct service *s)
     json_set_str(j, "state", service_state_name(s->state));
     json_set_int(j, "pid", is_admin ? getpid() : s->proc.pid);
     json_set_int(j, "startedMs", s->proc.pid ? s->proc.started_ms : 0);
-    json_set_str(j, "detail", or_null(s->detail));
+    service_fault(s, fault, sizeof fault);
+    json_set_str(j, "detail", or_null(fault));
     json_set_str(j, "storageDir", s->storage_dir);
     json_set_str(j, "dirState", is_admin ? NULL : dir_state_name(s->dir_state));
     json_set_int(j, "port", s->port);

@@ -44,7 +44,7 @@ static const char *line_text(const char *line, size_t len)
 
     if (!p)
         p = memchr(line, '*', len < 64 ? len : 64);
-    return p && p[1] == ' ' ? p + 2 : line;
+    return p && p + 2 < line + len && p[1] == ' ' ? p + 2 : line;
 }
 
 static void line_copy(const char *line, size_t len, char *out, size_t size)

@@ -69,6 +69,29 @@ static int field_check(const struct field *f, const struct json *j, struct probl
     return 0;
 }
 
+/* "\u0000" would end a string early for everybody who reads it. */
+static bool has_nul_escape(const char *text)
+{
+    for (const char *p = text; (p = strchr(p, '\\')) != NULL; p += p[1] ? 2 : 1)
+        if (strncmp(p, "\\u0000", 6) == 0)
+            return true;
+    return false;
+}
+
+int body_decode(const char *text, size_t len, struct json **body, struct problem *pb)
+{
+    struct err err = ERR_INIT;
+
+    if (len == 0) {
+        *body = json_object();
+        return 0;
+    }
+    if (strlen(text) != len || has_nul_escape(text))
+        return problem_set(pb, PROBLEM_INVALID, "the body holds a NUL character");
+    *body = json_parse(text, len, &err);
+    return *body ? 0 : problem_set(pb, PROBLEM_INVALID, "the body is %s", err.text);
+}
+
 int body_check(const struct json *body, const struct field *fields, struct problem *pb)
 {
     if (!json_is_object(body))

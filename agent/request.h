@@ -39,6 +39,9 @@ struct reply {
 
 void reply_release(struct reply *rp);
 
+/* The JSON value of a body (text ends in NUL); an empty body is an empty object. */
+int body_decode(const char *text, size_t len, struct json **body, struct problem *pb);
+
 /* What a body may hold. */
 enum field_type { FIELD_STRING, FIELD_INT, FIELD_BOOL, FIELD_OBJECT, FIELD_ARRAY };
 struct field {

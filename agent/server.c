@@ -193,33 +193,17 @@ static struct exchange *exchange_new(struct server *s, struct MHD_Connection *c,
     return ex;
 }
 
-/* "\u0000" would end a string early for everybody who reads it. */
-static bool has_nul_escape(const char *text)
-{
-    for (const char *p = text; (p = strchr(p, '\\')) != NULL; p += p[1] ? 2 : 1)
-        if (strncmp(p, "\\u0000", 6) == 0)
-            return true;
-    return false;
-}
-
 static int body_parse(struct exchange *ex, struct problem *pb)
 {
-    struct err err = ERR_INIT;
+    int rc = 0;
 
     if (ex->body_seen > ex->body_limit)
         return problem_set(pb, PROBLEM_TOO_LARGE, "the body is larger than %zu bytes",
                            ex->body_limit);
-    if (!ex->route->body_limit)
-        return 0;
-    if (ex->body.len == 0) {
-        ex->rq.body = json_object();
-        return 0;
-    }
-    if (strlen(ex->body.data) != ex->body.len || has_nul_escape(ex->body.data))
-        return problem_set(pb, PROBLEM_INVALID, "the body holds a NUL character");
-    ex->rq.body = json_parse(ex->body.data, ex->body.len, &err);
+    if (ex->route->body_limit)
+        rc = body_decode(ex->body.data, ex->body.len, &ex->rq.body, pb);
     buf_release(&ex->body);
-    return ex->rq.body ? 0 : problem_set(pb, PROBLEM_INVALID, "the body is %s", err.text);
+    return rc;
 }
 
 static void add_header(struct MHD_Response *r, const char *name, const char *value)

@@ -74,7 +74,7 @@ void services_free(struct agent *a)
         service_free(a->services[--a->n_services]);
 }
 
-static struct service *service_new(const struct definition *d)
+struct service *service_new(const struct definition *d)
 {
     struct service *s = xcalloc(1, sizeof *s);
 

@@ -31,6 +31,8 @@ struct definition {
     int port, bus_port;
     const struct json *params;
 };
+/* A service of this definition, not yet the agent's. */
+struct service *service_new(const struct definition *d);
 /* 1 when it is new, 0 when it was defined like this already. */
 int service_define(struct agent *a, const struct definition *d, struct problem *pb);
 int service_forget(struct agent *a, const char *id, struct problem *pb);

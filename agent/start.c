@@ -226,22 +226,27 @@ static void compare_identity(struct start *st, const char *my_id)
     pthread_mutex_unlock(&st->a->lock);
 }
 
-static void started(struct start *st)
+/* False when it has ended in the very last moment. */
+static bool started(struct start *st)
 {
     char text[256];
     struct event ev = {SEVERITY_INFO, "process-started", st->l.id, text, NULL};
+    bool is_there;
 
     snprintf(text, sizeof text, "%s serves with pid %d on port %d", st->l.id, (int)st->proc.pid,
              st->l.port);
-    operation_result(st->op, "%s", text);
     pthread_mutex_lock(&st->a->lock);
-    if (st->s->proc.pid) {
+    is_there = st->s->proc.pid != 0;
+    if (is_there) {
         st->s->state = STATE_RUNNING;
         st->s->detail[0] = '\0';
+        agent_event(st->a, &ev);
+        watch_kick(st->a);
     }
-    agent_event(st->a, &ev);
-    watch_kick(st->a);
     pthread_mutex_unlock(&st->a->lock);
+    if (is_there)
+        operation_result(st->op, "%s", text);
+    return is_there;
 }
 
 /* What is left when a start did not come to its end. */
@@ -305,9 +310,9 @@ int start_run(struct operation *op, struct problem *pb)
     rc = start_steps(&st, pb);
     if (st.g.lock_fd >= 0)
         close(st.g.lock_fd);
-    if (rc == 0)
-        started(&st);
-    else
+    if (rc == 0 && !started(&st))
+        rc = explain(&st, pb);
+    if (rc < 0)
         not_started(&st, pb);
     launch_release(&st.l);
     return rc;

@@ -214,8 +214,38 @@ static void look_dir(struct agent *a, size_t i, bool is_cycle)
     d->health = h;
 }
 
+/* Without it a service ends as soon as it has to note a change of the cluster. */
+static void look_root(struct agent *a)
+{
+    char *path = a->store[0] ? agent_node_dir(a) : xstrdup(a->boot.root);
+    struct dir_health h;
+    char text[1400];
+    struct event ev = {SEVERITY_INFO, NULL, "agent", text, NULL};
+
+    pthread_mutex_unlock(&a->lock);
+    dir_test(path, &h);
+    pthread_mutex_lock(&a->lock);
+    ev.kind = dir_fault_kind(h.state);
+    if (h.state != DIR_OK) {
+        ev.severity = SEVERITY_ERROR;
+        ev.advice = "bring it back or make room on it: services end when they cannot note a change "
+                    "of the cluster";
+    }
+    snprintf(text, sizeof text, "the agent's directory %s is %s%s%s", path,
+             h.state == DIR_OK ? "well again" : dir_state_name(h.state), h.detail[0] ? ": " : "",
+             h.detail);
+    if (a->root_told != h.state)
+        agent_event(a, &ev);
+    else if (h.state != DIR_OK)
+        agent_log(a, LOG_ERROR, "agent", "%s", text);
+    a->root_told = h.state;
+    free(path);
+}
+
 static void look_all(struct agent *a, bool is_cycle)
 {
+    if (is_cycle)
+        look_root(a);
     for (size_t i = 0; i < a->boot.n_storage_dirs; i++) {
         look_dir(a, i, is_cycle);
         tell_unused(a, i, is_cycle);

@@ -82,6 +82,7 @@ def bad_values():
     one_sentence(make(harange="30010,30000"), 65, "-harange")
     one_sentence(make(port="30001", harange="30000,30010"), 65, "inside")
     one_sentence(make(host="no.such.host.invalid"), 65, "no.such.host.invalid")
+    one_sentence(make(host="0.0.0.0"), 65, "cannot reach")
     one_sentence(make("-storagedir", node.dirs[0] + "/none"), 65, "is not a directory")
     one_sentence(make("-storagedir", lab.folder, "-storagedir", lab.folder + "/"), 65, "twice")
     one_sentence(make("-storagedir", 'a"b'), 65, "not allowed")

@@ -211,6 +211,7 @@ def replica_dir_lost():
                 if " ERROR [rg2-rn1] storage directory %s is missing" % node.dirs[1] in line]
     s = service(node, "rg2-rn1")
     tap.equal((s["state"], s["dirState"]), ("running", "missing"), "seen at once")
+    tap.contains(s["detail"], "keeps running from a deleted directory", "detail")
     wait_for(lambda: len(lines()) >= 3, "a line per cycle")
     tap.contains(lines()[0], "stop-service and start-service rg2-rn1", "line")
     tap.equal(kinds(seq, "rg2-rn1"), ["dir-missing"], "one event")
@@ -339,6 +340,17 @@ def stop_ends_a_start():
     tap.equal(get("/k"), "kept", "value")
 
 
+def own_dir_lost():
+    """The loss of the agent's own directory is told: services cannot live without it for long"""
+    seq = last_event()
+    os.rename(NAMES, NAMES + ".away")
+    wait_for(lambda: kinds(seq, "agent") == ["dir-missing"], "the event")
+    tap.ok(any(" ERROR [agent] the agent's directory %s is missing" % NAMES in line for line in node.log().splitlines()),
+           "the line in the log")
+    os.rename(NAMES + ".away", NAMES)
+    wait_for(lambda: kinds(seq, "agent") == ["dir-missing", "dir-ok"], "the event at the end")
+
+
 def logs():
     """Telling lines of a service's log become events; logs that grow too large are renamed"""
     folder = os.path.join(node.root, STORE, "log")
@@ -420,5 +432,5 @@ def stop_services():
 if __name__ == "__main__":
     tap.main([prepares, agent_killed, agent_ended, service_killed, service_killed_unseen, killed_while_starting,
               wanted_down_stays_down, ports_taken, data_in_use, frozen, replica_dir_lost, dir_replaced, dir_unusable,
-              never_an_empty_primary, damaged_files, stop_ends_a_start, logs, events_survive,
+              never_an_empty_primary, damaged_files, stop_ends_a_start, own_dir_lost, logs, events_survive,
               operations_end_with_the_agent, stop_services], finish(lab))
