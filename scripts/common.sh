@@ -94,8 +94,8 @@ setup_packages() {
     trap - EXIT INT TERM HUP
 }
 
-# setup_build DIR [CONFIGURE-ARGUMENT]...: configures DIR once (again when the arguments change) and makes. Quiet
-# unless something fails; the whole output is in DIR.log.
+# setup_build DIR [CONFIGURE-ARGUMENT]...: configures DIR once (again when the arguments change) and makes, by
+# $RUN_UNDER when set. Quiet unless something fails; the whole output is in DIR.log.
 setup_build() {
     dir=$1
     shift
@@ -116,7 +116,7 @@ setup_build() {
     fi
     if ! make -C "$dir" -q all >/dev/null 2>&1; then
         say "building $(basename "$dir")"
-        make -C "$dir" -j"$JOBS" all >"$log" 2>&1 </dev/null || build_failed make "$log"
+        ${RUN_UNDER-} make -C "$dir" -j"$JOBS" all >"$log" 2>&1 </dev/null || build_failed make "$log"
     fi
 }
 

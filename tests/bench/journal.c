@@ -33,7 +33,10 @@ static void need(int rc)
 
 static int64_t make_plan(struct journal *j, int tasks)
 {
-    struct plan p = {.verb = VERB_STOP_SERVICE, .user = "bench@localhost", .command = "bench"};
+    struct plan p = {.verb = VERB_STOP_SERVICE,
+                     .state = PLAN_APPROVED,
+                     .user = "bench@localhost",
+                     .command = "bench"};
     int64_t id;
 
     p.args = plan_own(&p, json_object());
@@ -103,7 +106,7 @@ static void fill_nodes(struct journal *j, int n, int port)
 static void fill_services(struct journal *j, int n)
 {
     struct json *effects = store_effects(), *states = json_object();
-    char name[32], shard[32];
+    char name[48], shard[32];
 
     for (int i = 0; i < n; i++) {
         struct json *rn = json_object();
