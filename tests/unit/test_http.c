@@ -392,7 +392,8 @@ static void large_body_is_sent(void)
     struct http *h = open_plain();
     struct http_response resp;
     struct err err;
-    struct http_request req = {.method = "POST", .url = "/x", .body = body, .body_len = len};
+    struct http_request req = {
+        .method = "POST", .url = "/x", .body = body, .body_len = len, .timeout_ms = 60000};
 
     memset(body, 'a', len);
     body[len] = '\0';
