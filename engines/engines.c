@@ -1,10 +1,8 @@
+#include "engines/engines.h"
+
 #include <string.h>
 
-#include "kvsh/engine.h"
-
-#include "engines/redis/redis.h"
-
-static const struct engine *const engines[] = {&engine_redis};
+static const struct engine *const engines[] = {&engine_redis, &engine_couchbase};
 
 const struct engine *engine_by_name(const char *name)
 {

@@ -1,0 +1,501 @@
+/* What speaks against an intent. Pure: looks at the observation only. */
+#include "engines/couchbase/couchbase.h"
+
+#include <string.h>
+
+/* --- what several verbs ask --- */
+
+/* An operation of the cluster, ours or anybody's, excludes others. */
+static void check_busy(const struct cluster *c, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_activities; i++) {
+        const struct activity *a = &c->activities[i];
+        if (!a->running || !a->excludes_plans)
+            continue;
+        if (a->percent >= 0)
+            findings_add(f, SEVERITY_FATAL, "busy", c->store,
+                         "a %s is running (%d %%); the cluster does one such thing at a time",
+                         a->kind, a->percent);
+        else
+            findings_add(f, SEVERITY_FATAL, "busy", c->store,
+                         "a %s is running, or cannot be seen to have ended", a->kind);
+        findings_remedy(f, "show tasks follows it; 'plan stop-rebalance' stops it");
+        return;
+    }
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (json_str(c->services[i].raw, "failoverStatus") == NULL)
+            continue;
+        findings_add(f, SEVERITY_FATAL, "unfinished-failover", c->services[i].id,
+                     "an unsafe failover of %s was interrupted; it has to be repeated first",
+                     c->services[i].id);
+        findings_remedy(f, "'plan failover -service %s -mode hard -unsafe'", c->services[i].id);
+        return;
+    }
+}
+
+static void check_versions(const struct cluster *c, struct findings *f)
+{
+    const char *low, *high;
+
+    if (cb_versions_mixed(c, &low, &high))
+        findings_add(f, SEVERITY_NOTE, "versions-mixed", c->store,
+                     "nodes run different versions, %s to %s: finish the upgrade soon", low, high);
+}
+
+/* The thundering herd: what the others have to carry. */
+static void check_capacity(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    struct cb_load l;
+
+    cb_load(c, set, &l);
+    if (l.nodes_after == l.nodes_now || l.nodes_after <= 0)
+        return;
+    if (l.memory_after > CB_THRESHOLD || l.cpu_after > CB_THRESHOLD) {
+        findings_add(f, SEVERITY_BLOCK, "capacity", c->store,
+                     "the remaining %d data nodes would carry too much: memory quota %d %% in use "
+                     "now, %d %% after; CPU %d %% now, %d %% after; %lld operations per node and "
+                     "second now, %lld after (threshold %d %%)",
+                     l.nodes_after, l.memory_now, l.memory_after, l.cpu_now, l.cpu_after,
+                     (long long)l.ops_now, (long long)l.ops_after, CB_THRESHOLD);
+        findings_remedy(f, "add a node first ('plan add-node', 'plan rebalance'), or take load "
+                           "away; -force -reason TEXT goes on all the same");
+    } else if (l.memory_after >= 0) {
+        findings_add(f, SEVERITY_NOTE, "capacity", c->store,
+                     "%d data nodes remain: memory quota %d %% in use now, %d %% after; CPU %d %% "
+                     "now, %d %% after; %lld operations per node and second now, %lld after",
+                     l.nodes_after, l.memory_now, l.memory_after, l.cpu_now, l.cpu_after,
+                     (long long)l.ops_now, (long long)l.ops_after);
+    }
+}
+
+/* Last node of the data service: never. Of another: on one's own word. */
+static void check_services(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    static const char *const duties[] = {"n1ql", "index", "fts", "cbas", "eventing", "backup"};
+
+    if (cb_active_with(c, "kv", NULL) > 0 && cb_active_with(c, "kv", set) == 0) {
+        findings_add(f, SEVERITY_FATAL, "last-data-node", c->store,
+                     "no active node of the data service would remain");
+        findings_remedy(f, "add or recover a data node first");
+    }
+    for (size_t i = 0; i < sizeof duties / sizeof *duties; i++) {
+        if (cb_active_with(c, duties[i], NULL) == 0 || cb_active_with(c, duties[i], set) > 0)
+            continue;
+        findings_add(f, SEVERITY_BLOCK, "last-of-service", c->store,
+                     "no active node would run the service %s", duties[i]);
+        findings_remedy(f, "add a node that runs it first");
+    }
+}
+
+static void check_groups(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    const struct cb_set none = {0};
+
+    if (cb_groups_left(c, &none) > 1 && cb_groups_left(c, set) == 1)
+        findings_add(f, SEVERITY_VIOLATION, "one-group-left", c->store,
+                     "all nodes that remain are in one server group: what takes that group down "
+                     "takes the store down");
+}
+
+static void check_auto_failover(const struct cluster *c, struct findings *f)
+{
+    const struct json *af = cb_part(c, "autoFailover");
+    int64_t count = json_int(af, "count", 0), most = json_int(af, "maxCount", 0);
+
+    if (json_bool(af, "enabled", false) && most > 0 && count >= most) {
+        findings_add(f, SEVERITY_VIOLATION, "auto-failover-used-up", c->store,
+                     "auto-failover has used up its %lld of %lld: if another node fails meanwhile "
+                     "nobody fails it over",
+                     (long long)count, (long long)most);
+        findings_remedy(f, "'change-policy -params autoFailover.resetCount=true'");
+    }
+}
+
+/* --- failover --- */
+
+static void check_targets(const struct cb_set *set, bool unsafe, struct findings *f)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct service *s = set->v[i];
+        if (cb_is_active(s) || unsafe)
+            continue;
+        findings_add(f, SEVERITY_FATAL, "not-active", s->id, "%s is not an active member (%s)",
+                     s->id, s->membership ? s->membership : "unknown");
+        if (cb_is_failed(s))
+            findings_remedy(f,
+                            "it is failed over already: 'plan recover -service %s', or 'plan "
+                            "rebalance' removes it",
+                            s->id);
+    }
+}
+
+static void check_graceful_one(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct json *said = json_get(cb_part(c, "nodeStatuses"), s->id);
+
+    if (!cb_is_active(s))
+        return;
+    if (!cb_has(s, "kv")) {
+        findings_add(f, SEVERITY_FATAL, "graceful-without-data", s->id,
+                     "%s does not run the data service and cannot be failed over gracefully",
+                     s->id);
+        findings_remedy(f, "use -mode hard");
+    } else if (!cb_is_healthy(s)) {
+        findings_add(f, SEVERITY_FATAL, "graceful-unhealthy", s->id,
+                     "%s is not healthy: a graceful failover would only fail half-way", s->id);
+        findings_remedy(f, "use -mode hard for a node that does not answer");
+    } else if (!json_bool(said, "gracefulFailoverPossible", true)) {
+        findings_add(f, SEVERITY_FATAL, "graceful-impossible", s->id,
+                     "the cluster says that %s cannot be failed over gracefully: some of its data "
+                     "has no replica elsewhere",
+                     s->id);
+        findings_remedy(f, "raise the number of replicas and rebalance, or remove the node with "
+                           "'plan remove-node'");
+    }
+}
+
+static void check_graceful(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    struct arena a = {0};
+    size_t leaving = 0;
+
+    for (size_t i = 0; i < set->n; i++) {
+        check_graceful_one(c, set->v[i], f);
+        leaving += cb_has(set->v[i], "kv");
+    }
+    for (size_t i = 0; i < c->n_buckets; i++) {
+        const struct bucket *b = &c->buckets[i];
+        if (b->replicas >= (int)leaving || (b->type && strcmp(b->type, "memcached") == 0))
+            continue;
+        findings_add(
+            f, SEVERITY_FATAL, "too-few-replicas", b->name,
+            "bucket %s keeps %d replica%s: %zu data nodes cannot be failed over gracefully "
+            "together (%s)",
+            b->name, b->replicas, b->replicas == 1 ? "" : "s", leaving, cb_names(&a, set));
+        findings_remedy(f, b->replicas == 0
+                               ? "raise its number of replicas and rebalance, or use 'plan "
+                                 "remove-node', which moves the data away first"
+                               : "one after the other, with a rebalance in between");
+    }
+    arena_release(&a);
+}
+
+static void check_lost(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    JSON_FOREACH (b, cb_part(c, "buckets")) {
+        const char *name = json_str(b, "name");
+        bool exact;
+        double share = cb_share_lost(c, b, set, &exact);
+        if (name == NULL || share < 0.05)
+            continue;
+        findings_add(f, SEVERITY_BLOCK, "data-lost", name,
+                     "%s%.1f %% of bucket %s has no other copy and would be lost",
+                     exact ? "" : "about ", share, name);
+        findings_remedy(f, "bring the node back, or move the data away with 'plan remove-node' "
+                           "while it answers; the cluster itself does not refuse this");
+    }
+}
+
+static void check_hard(const struct cluster *c, const struct cb_set *set, bool unsafe,
+                       struct findings *f)
+{
+    struct cb_quorum q;
+
+    check_lost(c, set, f);
+    for (size_t i = 0; i < set->n; i++) {
+        if (!cb_is_active(set->v[i]) || !cb_is_healthy(set->v[i]))
+            continue;
+        findings_add(f, SEVERITY_VIOLATION, "hard-on-healthy", set->v[i]->id,
+                     "%s is healthy: a hard failover loses writes that are on their way",
+                     set->v[i]->id);
+        findings_remedy(f, "use -mode graceful");
+    }
+    cb_quorum(c, &q);
+    if (unsafe) {
+        findings_add(
+            f, SEVERITY_CONFIRM, "unsafe", c->store,
+            "an unsafe failover removes the nodes at once, without asking a majority: they "
+            "can never return without a reset of their data, and metadata may be lost");
+        findings_remedy(f,
+                        "try it without -unsafe first; when these nodes are gone for good: "
+                        "-force -reason TEXT -confirm %s",
+                        c->store);
+    } else if (q.healthy < q.needed) {
+        findings_add(f, SEVERITY_FATAL, "no-quorum", c->store,
+                     "only %zu of %zu active nodes answer and %zu are needed for a majority: the "
+                     "cluster refuses a safe failover (504)",
+                     q.healthy, q.active, q.needed);
+        findings_remedy(f,
+                        "bring nodes back, which loses nothing; if they are lost for good, "
+                        "-unsafe -force -reason TEXT -confirm %s",
+                        c->store);
+    }
+}
+
+static void check_failover(const struct intent *in, const struct cluster *c,
+                           const struct cb_set *set, struct findings *f)
+{
+    const char *mode = json_str(in->args, "mode");
+    bool unsafe = json_bool(in->args, "unsafe", false);
+
+    if (!unsafe)
+        check_busy(c, f);
+    check_targets(set, unsafe, f);
+    check_services(c, set, f);
+    if (mode != NULL && strcmp(mode, "hard") == 0) {
+        check_hard(c, set, unsafe, f);
+    } else {
+        check_graceful(c, set, f);
+        if (unsafe)
+            findings_add(f, SEVERITY_FATAL, "unsafe-graceful", c->store,
+                         "-unsafe goes with -mode hard only");
+    }
+    check_capacity(c, set, f);
+    check_groups(c, set, f);
+    check_auto_failover(c, f);
+    check_versions(c, f);
+}
+
+/* --- recover --- */
+
+static void check_recover(const struct intent *in, const struct cluster *c,
+                          const struct cb_set *set, struct findings *f)
+{
+    const char *type = json_str(in->args, "type");
+    bool delta = type == NULL || strcmp(type, "delta") == 0;
+
+    if (json_bool(in->args, "rebalance", false))
+        check_busy(c, f);
+    for (size_t i = 0; i < set->n; i++) {
+        const struct service *s = set->v[i];
+        if (!cb_is_failed(s) && !(cb_is_added(s) && strcmp(cb_recovery(s), "none") != 0)) {
+            findings_add(f, SEVERITY_FATAL, "not-failed-over", s->id,
+                         "%s is not failed over (%s): there is nothing to recover", s->id,
+                         s->membership ? s->membership : "unknown");
+            continue;
+        }
+        if (delta && !cb_has(s, "kv") && !cb_has(s, "index")) {
+            findings_add(f, SEVERITY_FATAL, "delta-without-data", s->id,
+                         "%s runs neither data nor index service: delta recovery does not apply",
+                         s->id);
+            findings_remedy(f, "use -type full");
+        }
+        if (s->status == STATUS_UNREACHABLE) {
+            findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
+                         "%s does not answer: the rebalance that takes it back would fail", s->id);
+            findings_remedy(f, "start couchbase-server on %s first", s->id);
+        }
+    }
+    check_versions(c, f);
+}
+
+/* --- rebalance and its kin --- */
+
+static void check_kept(const struct cluster *c, const struct cb_set *leaving, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (cb_is_failed(s) && !cb_in(leaving, s)) {
+            findings_add(f, SEVERITY_VIOLATION, "removes-failed-over", s->id,
+                         "%s is failed over: a rebalance removes it from the cluster", s->id);
+            findings_remedy(f, "'plan recover -service %s' first, if it is to come back", s->id);
+        } else if (s->status == STATUS_UNREACHABLE && !cb_is_failed(s) && !cb_in(leaving, s)) {
+            findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
+                         "%s does not answer: a rebalance needs all nodes that stay", s->id);
+            findings_remedy(f, "start it, or fail it over: 'plan failover -service %s -mode hard'",
+                            s->id);
+        }
+    }
+    check_versions(c, f);
+}
+
+static void check_rebalance(const struct intent *in, const struct cluster *c,
+                            const struct cb_set *set, struct findings *f)
+{
+    (void)in;
+    check_busy(c, f);
+    check_kept(c, set, f);
+}
+
+static void check_remove(const struct intent *in, const struct cluster *c, const struct cb_set *set,
+                         struct findings *f)
+{
+    bool active = false;
+
+    (void)in;
+    check_busy(c, f);
+    check_services(c, set, f);
+    for (size_t i = 0; i < set->n; i++) {
+        const struct service *s = set->v[i];
+        active = active || cb_is_active(s);
+        if (cb_is_active(s) && s->status == STATUS_UNREACHABLE) {
+            findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
+                         "%s does not answer: its data cannot be moved away", s->id);
+            findings_remedy(f, "'plan failover -service %s -mode hard', then 'plan rebalance'",
+                            s->id);
+        }
+    }
+    if (!active)
+        return; /* taken out without a rebalance: nothing moves */
+    check_kept(c, set, f);
+    check_capacity(c, set, f);
+    check_groups(c, set, f);
+}
+
+static void check_add(const struct intent *in, const struct cluster *c, const struct cb_set *set,
+                      struct findings *f)
+{
+    const char *host = json_str(in->args, "host");
+    struct arena a = {0};
+    const char *id =
+        arena_printf(&a, "%s:%lld", host ? host : "", (long long)json_int(in->args, "port", 8091));
+
+    (void)set;
+    check_busy(c, f);
+    if (cluster_service(c, id) != NULL) {
+        findings_add(f, SEVERITY_FATAL, "member-already", id, "%s is a member already (%s)", id,
+                     cluster_service(c, id)->membership);
+        findings_remedy(f, "'plan rebalance' takes a waiting node in");
+    }
+    check_versions(c, f);
+    arena_release(&a);
+}
+
+static void check_swap(const struct intent *in, const struct cluster *c, const struct cb_set *set,
+                       struct findings *f)
+{
+    const struct service *from = cb_find(c, json_str(in->args, "from"));
+    const struct service *to = cb_find(c, json_str(in->args, "to"));
+    struct cb_set leaving = {0};
+    struct arena a = {0};
+
+    (void)set;
+    check_busy(c, f);
+    if (from != NULL)
+        *ARENA_PUSH(&a, leaving.v, leaving.n) = cluster_service(c, from->id);
+    if (from != NULL && cb_is_active(from) && from->status == STATUS_UNREACHABLE) {
+        findings_add(f, SEVERITY_BLOCK, "node-unhealthy", from->id,
+                     "%s does not answer: its data cannot be moved away", from->id);
+        findings_remedy(f,
+                        "'plan failover -service %s -mode hard', then 'plan add-node' and 'plan "
+                        "rebalance'",
+                        from->id);
+    }
+    if (to != NULL && !cb_is_added(to))
+        findings_add(f, SEVERITY_FATAL, "member-already", to->id,
+                     "%s is a member already (%s) and cannot take the place of another", to->id,
+                     to->membership);
+    check_kept(c, &leaving, f);
+    arena_release(&a);
+}
+
+/* --- restart, stop, start --- */
+
+static void no_agent(const struct cluster *c, struct findings *f)
+{
+    findings_add(f, SEVERITY_FATAL, "no-agent", c->store,
+                 "the cluster's REST interface cannot start or stop a server process, and no "
+                 "kvagentd that could is known for these hosts");
+    findings_remedy(f, "do it on the host (systemctl start|stop couchbase-server); 'plan "
+                       "restart-service -service NODE -pause' waits for that and does the rest");
+}
+
+static void check_restart(const struct intent *in, const struct cluster *c,
+                          const struct cb_set *set, struct findings *f)
+{
+    check_busy(c, f);
+    if (!json_bool(in->args, "pause", false))
+        no_agent(c, f);
+    for (size_t i = 0; i < set->n; i++) {
+        const struct cb_set one = {&set->v[i], 1};
+        const struct service *s = set->v[i];
+        if (!cb_is_active(s))
+            check_targets(&one, false, f);
+        check_services(c, &one, f);
+        if (cb_has(s, "kv"))
+            check_graceful(c, &one, f);
+        if (i == 0)
+            check_capacity(c, &one, f);
+    }
+    check_kept(c, &(struct cb_set){0}, f);
+    check_auto_failover(c, f);
+}
+
+static void check_process(const struct intent *in, const struct cluster *c,
+                          const struct cb_set *set, struct findings *f)
+{
+    (void)in;
+    (void)set;
+    no_agent(c, f);
+}
+
+/* --- the rest --- */
+
+static void check_change_group(const struct intent *in, const struct cluster *c,
+                               const struct cb_set *set, struct findings *f)
+{
+    (void)in;
+    (void)set;
+    check_busy(c, f);
+    if (cb_part(c, "groups") == NULL)
+        findings_add(f, SEVERITY_FATAL, "no-groups", c->store,
+                     "this cluster has no server groups (Enterprise Edition only)");
+    findings_add(f, SEVERITY_NOTE, "rebalance-needed", c->store,
+                 "copies move to their new groups with the next rebalance");
+}
+
+static void check_stop_rebalance(const struct intent *in, const struct cluster *c,
+                                 const struct cb_set *set, struct findings *f)
+{
+    (void)set;
+    if (json_bool(in->args, "unsafe", false)) {
+        findings_add(f, SEVERITY_CONFIRM, "unsafe", c->store,
+                     "stopping without the node that leads the operation may leave two of them at "
+                     "work");
+        findings_remedy(
+            f, "try it without -unsafe first; otherwise -force -reason TEXT -confirm %s", c->store);
+    }
+}
+
+static void check_cleanup(const struct intent *in, const struct cluster *c,
+                          const struct cb_set *set, struct findings *f)
+{
+    (void)set;
+    if (json_bool(in->args, "purge", false)) {
+        findings_add(f, SEVERITY_BLOCK, "purge", c->store,
+                     "purging deletes forgets them: a replication target, index or backup that has "
+                     "not seen a delete yet keeps the item for ever");
+        findings_remedy(f, "compaction alone needs no -purge; -force -reason TEXT does it");
+    }
+}
+
+void cb_check(const struct intent *in, const struct cluster *c, struct findings *f)
+{
+    static const struct {
+        void (*check)(const struct intent *, const struct cluster *, const struct cb_set *,
+                      struct findings *);
+        bool names; /* needs the members named */
+    } checks[VERB_COUNT] = {
+        [VERB_FAILOVER] = {check_failover, true},
+        [VERB_RECOVER] = {check_recover, true},
+        [VERB_REMOVE_NODE] = {check_remove, true},
+        [VERB_RESTART_SERVICE] = {check_restart, true},
+        [VERB_CHANGE_GROUP] = {check_change_group, true},
+        [VERB_REBALANCE] = {check_rebalance, false},
+        [VERB_ADD_NODE] = {check_add, false},
+        [VERB_SWAP_REBALANCE] = {check_swap, false},
+        [VERB_STOP_REBALANCE] = {check_stop_rebalance, false},
+        [VERB_STOP_SERVICE] = {check_process, false},
+        [VERB_START_SERVICE] = {check_process, false},
+        [VERB_CLEANUP] = {check_cleanup, false},
+    };
+    struct arena arena = {0};
+    struct cb_set set = {0};
+    struct err err = ERR_INIT;
+
+    /* What cannot be selected is expand's to refuse. */
+    if (checks[in->verb].check != NULL &&
+        (!checks[in->verb].names || cb_select(in, c, &arena, &set, &err) == 0))
+        checks[in->verb].check(in, c, &set, f);
+    arena_release(&arena);
+}

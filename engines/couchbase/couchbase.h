@@ -1,0 +1,238 @@
+/*
+ * The couchbase engine: a Couchbase Server cluster through its cluster manager's REST API. Private
+ * to engines/couchbase; the rest of the program sees engine_couchbase only.
+ *
+ *   rest.c       one exchange with one address, or with the first that answers
+ *   answer.c     refusals of all shapes made into sentences         pure, foreign bytes
+ *   decode.c     documents made into a struct cluster               pure, foreign bytes
+ *   outcome.c    how an operation ended, from tasks, events, reports pure, foreign bytes
+ *   observe.c    asks, and chooses whom to believe
+ *   figures.c    capacity, copies, quorum                           pure
+ *   select.c     names made into members                            pure
+ *   verify.c check.c expand.c explain.c                             pure
+ *   operation.c  rebalances and failovers: begun once, followed by identity
+ *   task.c       perform and settled of each type of task
+ *   events.c policy.c
+ *
+ * Mapping: zone = server group, node = service = member of the cluster; its id is its configured
+ * host:port. The whole observation is kept in cluster.raw, an object of the documents as they came:
+ *
+ *   pools  default  nodeStatuses  tasks  terse  buckets  groups  autoFailover  pendingRetry
+ */
+#pragma once
+
+#include "kvsh/buf.h"
+#include "kvsh/engine.h"
+#include "kvsh/http.h"
+
+#define CB_THRESHOLD 80 /* percent of capacity that should not be exceeded */
+
+extern const struct engine engine_couchbase;
+
+struct connection {
+    struct http *http;
+    char *store;
+    char **urls;
+    size_t n_urls;
+    char *base;            /* the address that answered last; NULL: none yet */
+    char *user, *password; /* for nodes that are to join; NULL: log in by certificate or token */
+    bool has_cert;
+    int timeout_ms;
+};
+
+/* --- rest.c --- */
+
+struct cb_request {
+    const char *method;
+    const char *base;         /* scheme://host:port */
+    const char *path;         /* with query */
+    const char *form;         /* body; NULL: none */
+    const char *content_type; /* of it; NULL: application/x-www-form-urlencoded */
+    int timeout_ms;           /* 0: the connection's */
+};
+
+/*
+ * One exchange. 0 and the answer (release it) when a complete one came, whatever its status.
+ * Otherwise -1 as http_perform(), with the address before the text; a question without answer is
+ * ERR_UNREACHABLE.
+ */
+int cb_exchange(struct connection *cn, const struct cb_request *r, struct http_response *resp,
+                struct err *err);
+/* A question to one address: *doc is the caller's. Errors as cb_refused(); what is no JSON is
+ * ERR_UNREACHABLE. */
+int cb_get(struct connection *cn, const char *base, const char *path, struct json **doc,
+           struct err *err);
+/* "host:port" of an address; within it. */
+const char *cb_host(const char *url);
+
+/* Form bodies: name and value percent-encoded. */
+void cb_form(struct buf *b, const char *name, const char *value);
+
+/* --- answer.c --- */
+
+/* The sentence in the body of a refusal, whatever its shape; "" when there is none. Control
+ * characters become blanks. */
+void cb_sentence(const char *body, size_t len, char *out, size_t size);
+/* Fills err from an answer of status >= 300: 401, 403 ERR_DENIED; of a change 500, 502
+ * ERR_IN_DOUBT; else ERR_FAILED. */
+int cb_refused(const struct http_response *resp, const struct cb_request *r, struct err *err);
+
+/* --- decode.c --- */
+
+/* Fills c from c->raw: everything but store, engine and the time. */
+void cb_decode(struct cluster *c);
+/* A document of the observation, or NULL. */
+const struct json *cb_part(const struct cluster *c, const char *name);
+/* Entry of the task list that stands for rebalances and failovers, or NULL. */
+const struct json *cb_rebalance_task(const struct json *tasks);
+/* Does that entry say that something runs? *unsure: the answering node could not find out. */
+bool cb_is_running(const struct json *task, bool *unsure);
+/* "rebalance", "graceful failover", ...: the words for a subtype. */
+const char *cb_operation_name(const char *subtype);
+/* 7.6 is 706; 0 unknown. */
+int cb_version(const struct cluster *c);
+bool cb_is_enterprise(const struct cluster *c);
+const char *cb_otp(const struct service *s);
+bool cb_has(const struct service *s, const char *duty);
+bool cb_is_active(const struct service *s);
+bool cb_is_failed(const struct service *s); /* failed over, not yet recovered */
+bool cb_is_added(const struct service *s);
+bool cb_is_healthy(const struct service *s);
+const char *cb_recovery(const struct service *s); /* "none", "full", "delta" */
+struct service *cb_by_otp(const struct cluster *c, const char *otp);
+/* Milliseconds of "2026-01-02T03:04:05.678Z" (or with an offset); 0: no such time. */
+int64_t cb_time(const char *text);
+
+/* --- outcome.c --- */
+
+enum cb_outcome { CB_UNKNOWN, CB_RUNNING, CB_SUCCEEDED, CB_FAILED, CB_STOPPED };
+
+/* What was noted about one operation before and after it was asked for. */
+struct cb_memo {
+    char id[80];     /* rebalanceId, operation_id; "" unknown */
+    char before[80]; /* statusId when it was asked for */
+    char since[40];  /* time of the newest event then, on the store's clock */
+    char last[80];   /* uuid of that event */
+};
+void cb_memo_read(struct cb_memo *m, const char *text); /* NULL or nonsense: empty */
+char *cb_memo_write(const struct cb_memo *m);
+
+/* How the operation m->id ended, from a list of events; *why is the completion message, if any,
+ * within events. */
+enum cb_outcome cb_outcome_of_events(const struct json *events, const char *id, const char **why);
+/* The same from one report. */
+enum cb_outcome cb_outcome_of_report(const struct json *report, const char *id, const char **why);
+/*
+ * The one operation of this kind that was begun after m was written, from events; NULL when there
+ * is none or more than one. kind: "rebalance", "gracefulFailover", "failover".
+ */
+const char *cb_begun_since(const struct json *events, const struct cb_memo *m, const char *kind);
+/* Notes the newest event. */
+void cb_memo_mark(struct cb_memo *m, const struct json *events);
+
+/* --- observe.c --- */
+
+int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c, struct err *err);
+int cb_events(struct connection *cn, const struct json *docs, struct json **cursors,
+              void (*add)(void *arg, const struct node_event *ev), void *arg, struct err *err);
+/* One page of /events or /logs made into events; new ones after *cursor, which moves on. Pure. */
+void cb_decode_events(const struct json *page, int64_t *cursor,
+                      void (*add)(void *arg, const struct node_event *ev), void *arg);
+int cb_set_policy(struct connection *cn, const struct cluster *c, const struct json *params,
+                  bool dry_run, struct err *err);
+/* The settings as c has them, into c->settings. */
+void cb_decode_policy(struct cluster *c);
+
+/* --- select.c --- */
+
+struct cb_set {
+    struct service **v;
+    size_t n;
+};
+/*
+ * The members named by args "services". A name is host:port as configured, the host alone where
+ * that is enough, or the otpNode; ERR_INPUT with those there are.
+ */
+int cb_select(const struct intent *in, const struct cluster *c, struct arena *a, struct cb_set *set,
+              struct err *err);
+struct service *cb_find(const struct cluster *c, const char *name);
+bool cb_in(const struct cb_set *set, const struct service *s);
+/* "cb1:8091, cb2:8091", in a. */
+const char *cb_names(struct arena *a, const struct cb_set *set);
+
+/* --- figures.c --- */
+
+/* Load of the active data nodes now, and once those of the set are gone. Percentages; -1 unknown.
+ */
+struct cb_load {
+    int nodes_now, nodes_after;
+    int memory_now, memory_after; /* of the data quota */
+    int cpu_now, cpu_after;
+    int64_t ops_now, ops_after; /* per node and second */
+};
+void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_load *l);
+/* Percent of a bucket whose every copy is on the set. *exact: counted in the map, else reckoned
+ * from the number of replicas. */
+double cb_share_lost(const struct cluster *c, const struct json *bucket, const struct cb_set *set,
+                     bool *exact);
+/* Active members that run a duty (NULL: any), the set left out. */
+size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb_set *but);
+struct cb_quorum {
+    size_t active, healthy, needed;
+};
+void cb_quorum(const struct cluster *c, struct cb_quorum *q);
+/* Groups that still have an active member when the set is gone. */
+size_t cb_groups_left(const struct cluster *c, const struct cb_set *but);
+bool cb_versions_mixed(const struct cluster *c, const char **low, const char **high);
+
+/* --- the pure parts --- */
+
+void cb_verify(const struct cluster *c, struct findings *f);
+void cb_check(const struct intent *in, const struct cluster *c, struct findings *f);
+int cb_expand(const struct intent *in, const struct cluster *c, struct plan *p, struct err *err);
+void cb_explain(const struct task *t, const struct cluster *c,
+                void (*line)(void *arg, const char *text), void *arg);
+
+/* --- task.c, operation.c --- */
+
+/* Everything a task's function needs; c is the cluster as seen last. */
+struct doing {
+    struct connection *cn;
+    const struct task *t;
+    struct perform *p;
+    struct cluster c;
+};
+int cb_look(struct doing *d, struct err *err);
+/* A changing request to the address that answered last, guarded by the cluster's uuid, with a line
+ * in the history. */
+int cb_change(struct doing *d, const char *path, const char *form, struct json **answer,
+              struct err *err);
+/* The same, and any method, body type, address and status. shown: the body for the history, secrets
+ * left out. */
+struct cb_send {
+    struct cb_request request; /* path without uuid; base NULL: the one that answered last */
+    const char *shown;
+    int *status; /* or NULL */
+};
+int cb_send(struct doing *d, const struct cb_send *s, struct json **answer, struct err *err);
+int cb_pause(struct doing *d, int percent, const char *waiting_for, struct err *err);
+
+/* An operation that the store allows one of at a time. */
+struct cb_operation {
+    const char *kind; /* subtype in the task list */
+    const char *path; /* of the request that begins it */
+    char *(*form)(struct doing *d,
+                  struct err *err); /* its body, from the cluster as seen last; NULL: err */
+    const char *base;               /* whom to ask; NULL: the address that answered last */
+    bool stoppable;                 /* an interrupt of the plan stops it */
+    /* Is the store in the state the operation leads to? *why: what is missing. */
+    bool (*reached)(struct doing *d, const char **why);
+};
+int cb_operate(struct doing *d, const struct cb_operation *op, struct err *err);
+enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct err *err);
+/* Stops whatever runs, and waits until it has stopped. */
+int cb_stop(struct doing *d, bool unsafe, struct err *err);
+
+int cb_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
+enum settled cb_settled(struct connection *cn, const struct task *t, struct perform *p,
+                        struct err *err);

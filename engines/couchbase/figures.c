@@ -1,0 +1,207 @@
+/* Copies, capacity, quorum: the arithmetic behind checks and verify. Pure. */
+#include "engines/couchbase/couchbase.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A member whose load counts: active, with the data service. */
+static bool carries(const struct service *s)
+{
+    return cb_is_active(s) && cb_has(s, "kv");
+}
+
+size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb_set *but)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        n += cb_is_active(s) && !cb_in(but, s) && (duty == NULL || cb_has(s, duty));
+    }
+    return n;
+}
+
+/* Sums over the nodes that tell; the silent ones are taken to carry as much as the mean. */
+struct sums {
+    int nodes, heard, leaving;
+    double memory, cpu, ops;
+};
+
+static void sum(const struct cluster *c, const struct cb_set *leaving, struct sums *t)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        const struct json *stats = json_get(s->raw, "interestingStats");
+        const struct json *system = json_get(s->raw, "systemStats");
+        if (!carries(s))
+            continue;
+        t->nodes++;
+        t->leaving += cb_in(leaving, s);
+        if (s->status == STATUS_UNREACHABLE || json_len(system) == 0)
+            continue;
+        t->heard++;
+        t->memory += (double)json_int(stats, "mem_used", 0);
+        t->cpu += (double)json_int(system, "cpu_utilization_rate", 0);
+        t->ops += (double)json_int(stats, "ops", 0);
+    }
+}
+
+void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_load *l)
+{
+    double quota = (double)json_int(cb_part(c, "default"), "memoryQuota", 0) * (1 << 20);
+    struct sums t = {0};
+    double scale;
+
+    sum(c, leaving, &t);
+    *l = (struct cb_load){.nodes_now = t.nodes,
+                          .nodes_after = t.nodes - t.leaving,
+                          .memory_now = -1,
+                          .memory_after = -1,
+                          .cpu_now = -1,
+                          .cpu_after = -1,
+                          .ops_now = -1,
+                          .ops_after = -1};
+    if (t.heard == 0 || l->nodes_after <= 0)
+        return;
+    scale = (double)t.nodes / l->nodes_after;
+    if (quota > 0) {
+        l->memory_now = (int)(t.memory * 100 / (quota * t.heard));
+        l->memory_after = (int)(t.memory * 100 / (quota * t.heard) * scale);
+    }
+    l->cpu_now = (int)(t.cpu / t.heard);
+    l->cpu_after = (int)(t.cpu / t.heard * scale);
+    l->ops_now = (int64_t)(t.ops / t.heard);
+    l->ops_after = (int64_t)(t.ops / t.heard * scale);
+}
+
+/* --- what has no other copy --- */
+
+/* "host:11210" in the map: the member whose host it is. */
+static const struct service *server(const struct cluster *c, const char *address)
+{
+    const char *colon = address ? strrchr(address, ':') : NULL;
+    const struct service *found = NULL;
+    struct arena a = {0};
+    const char *host;
+
+    if (colon == NULL)
+        return NULL;
+    host = arena_strndup(&a, address, (size_t)(colon - address));
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        const struct node *n = cluster_node(c, s->node);
+        int64_t direct = json_int(json_get(s->raw, "ports"), "direct", 11210);
+        if (n != NULL && strcmp(n->host, host) == 0 && direct == strtoll(colon + 1, NULL, 10))
+            found = s;
+    }
+    arena_release(&a);
+    return found;
+}
+
+/* Is the copy still there once the set is gone? What nobody hears of does not count either. */
+static bool survives(const struct cluster *c, const struct json *servers, int64_t index,
+                     const struct cb_set *set)
+{
+    const struct service *s =
+        index >= 0 ? server(c, json_value_str(json_at(servers, (size_t)index))) : NULL;
+
+    return s != NULL && cb_is_active(s) && s->status != STATUS_UNREACHABLE && !cb_in(set, s);
+}
+
+static double counted(const struct cluster *c, const struct json *map, const struct cb_set *set)
+{
+    const struct json *servers = json_get(map, "serverList"), *list = json_get(map, "vBucketMap");
+    size_t all = json_len(list), lost = 0, n = json_len(servers);
+    struct arena a = {0};
+    bool *there = arena_alloc(&a, n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        there[i] = survives(c, servers, (int64_t)i, set);
+    JSON_FOREACH (chain, list) {
+        bool safe = false;
+        JSON_FOREACH (copy, chain) {
+            int64_t index = json_value_int(copy, -1);
+            safe = safe || (index >= 0 && (size_t)index < n && there[index]);
+        }
+        lost += !safe;
+    }
+    arena_release(&a);
+    return all > 0 ? 100.0 * (double)lost / (double)all : 0;
+}
+
+/* Of vBuckets spread evenly over n nodes with r further copies, those that are on k nodes only. */
+static double reckoned(int n, int k, int r)
+{
+    double share = 100;
+
+    if (k > n)
+        k = n;
+    for (int i = 0; i <= r; i++) {
+        if (k - i <= 0 || n - i <= 0)
+            return 0;
+        share = share * (k - i) / (n - i);
+    }
+    return share;
+}
+
+double cb_share_lost(const struct cluster *c, const struct json *bucket, const struct cb_set *set,
+                     bool *exact)
+{
+    const struct json *map = json_get(bucket, "vBucketServerMap");
+    const char *type = json_str(bucket, "bucketType");
+    int k = 0, r = (int)json_int(bucket, "replicaNumber", 0);
+
+    for (size_t i = 0; i < set->n; i++)
+        k += carries(set->v[i]);
+    *exact = json_len(json_get(map, "vBucketMap")) > 0;
+    if (type != NULL && strcmp(type, "memcached") == 0)
+        r = 0;
+    return *exact ? counted(c, map, set) : reckoned((int)cb_active_with(c, "kv", NULL), k, r);
+}
+
+/* --- quorum, groups, versions --- */
+
+void cb_quorum(const struct cluster *c, struct cb_quorum *q)
+{
+    *q = (struct cb_quorum){0};
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (!cb_is_active(s))
+            continue;
+        q->active++;
+        q->healthy += s->status != STATUS_UNREACHABLE;
+    }
+    q->needed = q->active / 2 + 1;
+}
+
+size_t cb_groups_left(const struct cluster *c, const struct cb_set *but)
+{
+    size_t left = 0;
+
+    for (size_t z = 0; z < c->n_zones; z++) {
+        bool used = false;
+        for (size_t i = 0; i < c->n_services; i++) {
+            const struct service *s = &c->services[i];
+            const struct node *n = cluster_node(c, s->node);
+            used = used || (cb_is_active(s) && !cb_in(but, s) && n != NULL &&
+                            strcmp(n->zone, c->zones[z].id) == 0);
+        }
+        left += used;
+    }
+    return left;
+}
+
+bool cb_versions_mixed(const struct cluster *c, const char **low, const char **high)
+{
+    *low = *high = NULL;
+    for (size_t i = 0; i < c->n_services; i++) {
+        const char *v = c->services[i].version;
+        if (v == NULL)
+            continue;
+        if (*low == NULL || strcmp(v, *low) < 0)
+            *low = v;
+        if (*high == NULL || strcmp(v, *high) > 0)
+            *high = v;
+    }
+    return *low != NULL && strcmp(*low, *high) != 0;
+}

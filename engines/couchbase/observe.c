@@ -1,0 +1,205 @@
+/*
+ * Asks one address after another until one answers for the cluster, and believes one that hears a
+ * majority before one that does not: a member that was cut off, or removed without hearing of it,
+ * still describes a cluster.
+ */
+#include "engines/couchbase/couchbase.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvsh/fs.h"
+#include "kvsh/meta.h"
+
+static const struct part {
+    const char *name, *path;
+    bool needed;
+} parts[] = {
+    {"default", "/pools/default", true},
+    {"tasks", "/pools/default/tasks?rebalanceStatusTimeout=2000", true},
+    {"nodeStatuses", "/nodeStatuses", false},
+    {"terse", "/pools/default/terseClusterInfo", false},
+    {"buckets", "/pools/default/buckets?skipMap=true", true},
+    {"groups", "/pools/default/serverGroups", false},
+    {"autoFailover", "/settings/autoFailover", false},
+    {"pendingRetry", "/pools/default/pendingRetryRebalance", false},
+};
+#define N_PARTS (sizeof parts / sizeof *parts)
+
+struct gathering {
+    struct json *raw;
+    const char *base;
+    struct err err; /* of the first needed part that is missing */
+};
+
+static void gather(void *arg, size_t i, struct http_response *resp)
+{
+    struct gathering *g = arg;
+    const struct part *part = &parts[i];
+    const struct cb_request r = {.method = "GET", .base = g->base, .path = part->path};
+    struct err why = resp->err;
+    struct json *doc = NULL;
+
+    if (why.code == ERR_OK && resp->status != 200)
+        cb_refused(resp, &r, &why);
+    else if (why.code == ERR_OK && (doc = json_parse(resp->body, resp->len, &why)) == NULL)
+        err_set(&why, ERR_UNREACHABLE, "%s: answers %s with what is no JSON", cb_host(g->base),
+                part->path);
+    else if (why.code != ERR_OK) {
+        why.code = why.code == ERR_IN_DOUBT ? ERR_UNREACHABLE : why.code;
+        err_prepend(&why, "%s", cb_host(g->base));
+    }
+    if (doc != NULL)
+        json_set(g->raw, part->name, doc);
+    else if (part->needed && g->err.code == ERR_OK)
+        g->err = why;
+}
+
+static int gather_all(struct connection *cn, struct gathering *g)
+{
+    struct http_request reqs[N_PARTS] = {0};
+    char *urls[N_PARTS];
+    const struct http_batch batch = {.reqs = reqs,
+                                     .n = N_PARTS,
+                                     .max_parallel = N_PARTS,
+                                     .deadline_ms = cn->timeout_ms + 500,
+                                     .done = gather,
+                                     .arg = g};
+
+    for (size_t i = 0; i < N_PARTS; i++) {
+        urls[i] = xasprintf("%s%s", g->base, parts[i].path);
+        reqs[i] = (struct http_request){.method = "GET",
+                                        .url = urls[i],
+                                        .connect_timeout_ms =
+                                            cn->timeout_ms < 2000 ? cn->timeout_ms : 2000,
+                                        .timeout_ms = cn->timeout_ms};
+    }
+    http_perform_each(cn->http, &batch);
+    for (size_t i = 0; i < N_PARTS; i++)
+        free(urls[i]);
+    return g->err.code == ERR_OK ? 0 : -1;
+}
+
+/* Is what answers there the cluster this store is? */
+static int check_identity(const char *base, const struct json *pools, const struct json *docs,
+                          struct err *err)
+{
+    const char *uuid = json_str(pools, "uuid");
+    const char *known = json_str(meta_doc(docs, "store", "store"), "uuid");
+
+    if (json_len(json_get(pools, "pools")) == 0) {
+        err_set(err, ERR_REFUSED, "%s: this node belongs to no cluster", cb_host(base));
+        return err_advise(err, "it was reset, or never initialised; check the addresses of the "
+                               "store (store show)");
+    }
+    if (known != NULL && (uuid == NULL || strcmp(uuid, known) != 0)) {
+        err_set(err, ERR_REFUSED,
+                "%s: another cluster answers there: its uuid is %s, that of this store is %s",
+                cb_host(base), uuid ? uuid : "unknown", known);
+        return err_advise(err, "check the addresses of the store (store show); for a new cluster "
+                               "add a store of another name");
+    }
+    return 0;
+}
+
+/* With the map of the vBuckets only where a hard failover is near: it says exactly what has no
+ * other copy. */
+static bool needs_map(const struct json *pool)
+{
+    JSON_FOREACH (n, json_get(pool, "nodes")) {
+        const char *status = json_str(n, "status"), *is = json_str(n, "clusterMembership");
+        if (status == NULL || is == NULL || strcmp(status, "unhealthy") == 0 ||
+            strcmp(is, "inactiveFailed") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Everything one address says; NULL with a reason. */
+static struct json *ask(struct connection *cn, const char *base, const struct json *docs,
+                        struct err *err)
+{
+    struct gathering g = {.raw = json_object(), .base = base};
+    struct json *pools = NULL, *buckets = NULL;
+    struct err ignored = ERR_INIT;
+
+    if (cb_get(cn, base, "/pools", &pools, err) != 0 ||
+        check_identity(base, pools, docs, err) != 0) {
+        json_free(pools);
+        json_free(g.raw);
+        return NULL;
+    }
+    json_set(g.raw, "pools", pools);
+    if (gather_all(cn, &g) != 0) {
+        *err = g.err;
+        json_free(g.raw);
+        return NULL;
+    }
+    if (needs_map(json_get(g.raw, "default")) &&
+        cb_get(cn, base, "/pools/default/buckets", &buckets, &ignored) == 0)
+        json_set(g.raw, "buckets", buckets);
+    return g.raw;
+}
+
+/* Does the node that gave this hear a majority of the active members? */
+static bool hears_majority(const struct json *raw)
+{
+    size_t active = 0, heard = 0;
+
+    JSON_FOREACH (n, json_get(json_get(raw, "default"), "nodes")) {
+        const char *status = json_str(n, "status"), *is = json_str(n, "clusterMembership");
+        if (is == NULL || strcmp(is, "active") != 0)
+            continue;
+        active++;
+        heard += status != NULL && strcmp(status, "unhealthy") != 0;
+    }
+    return heard * 2 > active;
+}
+
+static void use(struct connection *cn, const char *base)
+{
+    char *copy = xstrdup(base);
+
+    free(cn->base);
+    cn->base = copy;
+}
+
+int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c, struct err *err)
+{
+    struct err first = ERR_INIT;
+
+    for (size_t i = 0; i < cn->n_urls; i++) {
+        struct err why = ERR_INIT;
+        struct json *raw = ask(cn, cn->urls[i], docs, &why);
+
+        if (raw == NULL) {
+            if (first.code == ERR_OK || (first.code == ERR_UNREACHABLE && why.code != first.code))
+                first = why;
+            if (why.code == ERR_DENIED)
+                break; /* the same credentials would be refused everywhere, and may lock the user */
+            continue;
+        }
+        if (c->raw == NULL || (!hears_majority(c->raw) && hears_majority(raw))) {
+            json_free(c->raw);
+            c->raw = raw;
+            use(cn, cn->urls[i]);
+        } else {
+            json_free(raw);
+        }
+        if (hears_majority(c->raw))
+            break;
+    }
+    if (c->raw == NULL) {
+        *err = first;
+        if (cn->n_urls > 1 && first.code == ERR_UNREACHABLE)
+            err_prepend(err, "none of %zu addresses answers", cn->n_urls);
+        return -1;
+    }
+    if (c->store == NULL)
+        c->store = arena_strdup(&c->arena, cn->store);
+    if (c->engine == NULL)
+        c->engine = engine_couchbase.name;
+    c->observed_ms = time_now_ms();
+    cb_decode(c);
+    return 0;
+}

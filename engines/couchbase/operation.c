@@ -1,0 +1,533 @@
+/*
+ * Rebalances and failovers. The store does one at a time and keeps the last one's message until the
+ * next begins, so nothing but its identity tells an operation from somebody else's:
+ *
+ *   noted before the request   statusId, newest event            (nothing noted: nothing was asked
+ * for) noted behind it            rebalanceId: from the answer (7.6 and later), else from the task
+ * list, else from the one event of this kind that came after the noted one the end the event or the
+ * report with that id; without them the statusId, and what the cluster is
+ */
+#include "engines/couchbase/couchbase.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvsh/fs.h"
+#include "kvsh/meta.h"
+
+#define POLL_MS 250
+#define SILENCE_MS 60000 /* how long nobody may answer before the outcome is in doubt */
+#define GRACE_MS 10000   /* how long reports may be late */
+#define STOP_MS 60000
+
+int cb_look(struct doing *d, struct err *err)
+{
+    cluster_release(&d->c);
+    if (meta_to_cluster(d->p->docs, &d->c, err) != 0)
+        return -1;
+    return cb_observe(d->cn, d->p->docs, &d->c, err);
+}
+
+int cb_pause(struct doing *d, int percent, const char *waiting_for, struct err *err)
+{
+    d->p->report(d->p, percent, waiting_for);
+    if (d->p->interrupted(d->p))
+        return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", waiting_for);
+    time_sleep_ms(POLL_MS);
+    return 0;
+}
+
+/* --- requests --- */
+
+static void tell(struct doing *d, const struct cb_send *s, const char *base, const char *outcome)
+{
+    const char *shown = s->shown ? s->shown : s->request.form;
+    struct buf b;
+
+    if (d->p->event == NULL)
+        return;
+    buf_init(&b, 4000);
+    buf_addf(&b, "%s: %s %s%s%s: %s", cb_host(base), s->request.method, s->request.path,
+             shown && shown[0] ? " " : "", shown ? shown : "", outcome);
+    d->p->event(d->p, strncmp(outcome, "200", 3) == 0 ? "info" : "warning", b.data);
+    buf_release(&b);
+}
+
+int cb_send(struct doing *d, const struct cb_send *s, struct json **answer, struct err *err)
+{
+    struct cb_request r = s->request;
+    struct http_response resp = {0};
+    struct err ignored = ERR_INIT;
+    char *path = NULL;
+    int rc;
+
+    if (answer != NULL)
+        *answer = NULL;
+    if (s->status != NULL)
+        *s->status = 0;
+    if (r.base == NULL)
+        r.base = d->cn->base;
+    if (strstr(r.path, "uuid=") == NULL)
+        path = xasprintf("%s%cuuid=%s", r.path, strchr(r.path, '?') ? '&' : '?', d->c.identity);
+    r.path = path ? path : r.path;
+    rc = cb_exchange(d->cn, &r, &resp, err);
+    if (rc == 0 && s->status != NULL)
+        *s->status = resp.status;
+    if (rc == 0 && resp.status >= 300) {
+        rc = cb_refused(&resp, &r, err);
+    } else if (rc == 0 && resp.content_type != NULL &&
+               strcmp(resp.content_type, "text/html") == 0) {
+        /* Whatever this is, it cannot tell whether the request took effect. */
+        rc = err_set(err, ERR_IN_DOUBT, "%s: answered with a page for people", cb_host(r.base));
+    } else if (rc == 0 && answer != NULL && resp.len > 0) {
+        *answer = json_parse(resp.body, resp.len, &ignored);
+    }
+    tell(d, s, r.base, rc == 0 ? "200" : err->text);
+    http_response_release(&resp);
+    free(path);
+    return rc;
+}
+
+int cb_change(struct doing *d, const char *path, const char *form, struct json **answer,
+              struct err *err)
+{
+    const struct cb_send s = {
+        .request = {.method = "POST", .path = path, .form = form ? form : ""}};
+
+    return cb_send(d, &s, answer, err);
+}
+
+/* --- what was noted --- */
+
+static int note(struct doing *d, const struct cb_memo *m, struct err *err)
+{
+    char *text = cb_memo_write(m);
+    int rc = d->p->remember ? d->p->remember(d->p, text) : 0;
+
+    free(text);
+    return rc == 0 ? 0
+                   : err_set(err, ERR_FAILED,
+                             "what is about to begin cannot be written into the journal");
+}
+
+/* An outcome that was told is not told again: the next attempt begins anew. */
+static void forget(struct doing *d)
+{
+    if (d->p->remember != NULL)
+        d->p->remember(d->p, "{}");
+}
+
+/* --- how it stands --- */
+
+struct standing {
+    enum cb_outcome outcome;
+    char why[400];
+    int percent;
+    const char *moving; /* what moves; in the arena of the cluster */
+    bool unsure, other_runs;
+    char status_id[80];
+    bool has_message; /* of a failure, of whichever operation */
+};
+
+static const char *progress_text(struct doing *d, const struct json *task)
+{
+    const struct json *detail = json_get(task, "detailedProgress");
+    const char *bucket = json_str(detail, "bucket");
+    struct arena *a = &d->c.arena;
+    const char *text = cb_operation_name(json_str(task, "subtype"));
+
+    if (bucket != NULL)
+        text = arena_printf(a, "%s of bucket %s (%lld of %lld)", text, bucket,
+                            (long long)json_int(detail, "bucketNumber", 0),
+                            (long long)json_int(detail, "bucketsCount", 0));
+    JSON_FOREACH (node, json_get(task, "perNode")) {
+        const struct service *s = cb_by_otp(&d->c, json_key(node));
+        text = arena_printf(a, "%s, %s %lld %%", text, s ? s->id : json_key(node),
+                            (long long)json_int(node, "progress", 0));
+    }
+    return text;
+}
+
+static struct json *events_since(struct doing *d, const struct cb_memo *m)
+{
+    struct err ignored = ERR_INIT;
+    struct json *events = NULL;
+    char *since = http_escape(m->since), *path;
+
+    path = m->since[0] ? xasprintf("/events?sinceTime=%s&limit=-1", since) : xstrdup("/events");
+    cb_get(d->cn, d->cn->base, path, &events, &ignored);
+    free(path);
+    free(since);
+    return events;
+}
+
+static void look_into_events(struct doing *d, struct cb_memo *m, const char *kind,
+                             struct standing *st)
+{
+    struct json *events = events_since(d, m);
+    const char *why = NULL, *id = m->id[0] ? m->id : cb_begun_since(events, m, kind);
+
+    if (id != NULL && id != m->id)
+        snprintf(m->id, sizeof m->id, "%s", id);
+    st->outcome = cb_outcome_of_events(events, m->id, &why);
+    snprintf(st->why, sizeof st->why, "%s", why ? why : "");
+    json_free(events);
+}
+
+static void look_into_report(struct doing *d, const struct cb_memo *m, const struct json *task,
+                             struct standing *st)
+{
+    const char *uri = json_str(task, "lastReportURI"), *why = NULL;
+    struct err ignored = ERR_INIT;
+    struct json *report = NULL;
+    enum cb_outcome outcome;
+
+    if (uri == NULL || strncmp(uri, "/logs/rebalanceReport?", 22) != 0 ||
+        cb_get(d->cn, d->cn->base, uri, &report, &ignored) != 0)
+        return;
+    outcome = cb_outcome_of_report(report, m->id, &why);
+    if (outcome != CB_UNKNOWN) {
+        st->outcome = outcome;
+        snprintf(st->why, sizeof st->why, "%s", why);
+    }
+    json_free(report);
+}
+
+/* What runs, is it ours? In 7.2, and for failovers, the task list is where its number is first
+ * seen. */
+static bool is_ours(struct cb_memo *m, const struct json *task, const char *kind)
+{
+    const char *id = json_str(task, "rebalanceId"), *status = json_str(task, "statusId");
+    const char *subtype = json_str(task, "subtype");
+
+    if (id == NULL)
+        return false;
+    if (m->id[0])
+        return strcmp(m->id, id) == 0;
+    if (status == NULL || strcmp(status, m->before) == 0 || subtype == NULL ||
+        strcmp(subtype, kind) != 0)
+        return false;
+    snprintf(m->id, sizeof m->id, "%s", id);
+    return true;
+}
+
+static int stand(struct doing *d, struct cb_memo *m, const char *kind, struct standing *st,
+                 struct err *err)
+{
+    struct json *tasks = NULL;
+    const struct json *task;
+    const char *status;
+    bool running;
+
+    *st = (struct standing){.outcome = CB_UNKNOWN, .percent = -1};
+    if (cb_get(d->cn, d->cn->base, "/pools/default/tasks?rebalanceStatusTimeout=2000", &tasks,
+               err) != 0)
+        return -1;
+    task = cb_rebalance_task(tasks);
+    status = json_str(task, "statusId");
+    snprintf(st->status_id, sizeof st->status_id, "%s", status ? status : "");
+    st->has_message = json_str(task, "errorMessage") != NULL;
+    running = cb_is_running(task, &st->unsure);
+    if (running && is_ours(m, task, kind)) {
+        st->outcome = CB_RUNNING;
+        st->percent = (int)json_int(task, "progress", -1);
+        st->moving = progress_text(d, task);
+    } else if (!st->unsure || running) {
+        st->other_runs = running;
+        look_into_events(d, m, kind, st);
+        if (st->outcome == CB_UNKNOWN || st->outcome == CB_RUNNING)
+            look_into_report(d, m, task, st);
+    }
+    json_free(tasks);
+    return 0;
+}
+
+/* --- ends --- */
+
+static int ended_badly(struct doing *d, const struct cb_operation *op, const struct standing *st,
+                       struct err *err)
+{
+    const char *name = cb_operation_name(op->kind);
+
+    forget(d);
+    if (st->outcome == CB_STOPPED)
+        err_set(err, ERR_FAILED, "the %s was stopped%s%s", name, st->why[0] ? ": " : "", st->why);
+    else
+        err_set(err, ERR_FAILED, "the %s failed%s%s", name, st->why[0] ? ": " : "", st->why);
+    return err_advise(err, "show events tells why; then 'plan execute', which begins it anew");
+}
+
+static int ended_well(struct doing *d, const struct cb_operation *op, const struct cb_memo *m,
+                      struct err *err)
+{
+    const char *why = NULL;
+
+    for (int64_t since = time_mono_ms(); time_mono_ms() - since < GRACE_MS / 2;) {
+        if (cb_look(d, err) == 0 && op->reached(d, &why))
+            break;
+        time_sleep_ms(POLL_MS); /* what a node tells may be a second old */
+    }
+    snprintf(d->p->result, sizeof d->p->result, "%s %.32s completed%s%.100s",
+             cb_operation_name(op->kind), m->id, why ? "; still open: " : "", why ? why : "");
+    return 0;
+}
+
+/* Nothing tells how it ended: the state of the cluster has to. */
+static int ended_unseen(struct doing *d, const struct cb_operation *op, const struct cb_memo *m,
+                        const struct standing *st, struct err *err)
+{
+    const char *why = NULL;
+
+    if (cb_look(d, err) != 0)
+        return -1;
+    if (op->reached(d, &why)) {
+        snprintf(d->p->result, sizeof d->p->result,
+                 "the cluster is as it should be; which operation made it so is not known");
+        return 0;
+    }
+    if (strcmp(st->status_id, m->before) != 0 && st->has_message) {
+        struct standing failed = *st;
+        failed.outcome = CB_FAILED;
+        return ended_badly(d, op, &failed, err);
+    }
+    err_set(err, ERR_IN_DOUBT, "the %s is not running any more and nothing tells how it ended: %s",
+            cb_operation_name(op->kind), why);
+    return err_advise(err, "show tasks and show events tell more");
+}
+
+/* --- stopping --- */
+
+int cb_stop(struct doing *d, bool unsafe, struct err *err)
+{
+    int64_t since = time_mono_ms();
+    bool unsure = true;
+
+    if (cb_change(d, "/controller/stopRebalance", unsafe ? "allowUnsafe=true" : "allowUnsafe=false",
+                  NULL, err) != 0)
+        return -1;
+    while (time_mono_ms() - since < STOP_MS) {
+        struct json *tasks = NULL;
+        bool running = true;
+        if (cb_get(d->cn, d->cn->base, "/pools/default/tasks?rebalanceStatusTimeout=2000", &tasks,
+                   err) == 0)
+            running = cb_is_running(cb_rebalance_task(tasks), &unsure);
+        json_free(tasks);
+        if (!running && !unsure)
+            return 0;
+        d->p->report(d->p, -1, "the operation to stop");
+        time_sleep_ms(POLL_MS);
+    }
+    err_set(err, ERR_IN_DOUBT, "asked to stop, but %d s later it still runs", STOP_MS / 1000);
+    return err_advise(err, "show tasks follows it");
+}
+
+/* The plan is to stop, and with it what it began. */
+static int interrupted(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+                       struct err *err)
+{
+    const char *name = cb_operation_name(op->kind);
+    struct standing st = {0};
+    struct err why = ERR_INIT;
+
+    if (!op->stoppable) {
+        err_set(err, ERR_INTERRUPTED, "the %s goes on in the cluster", name);
+        return err_advise(err, "'plan execute' finds out how it ended");
+    }
+    if (cb_stop(d, false, &why) != 0) {
+        err_set(err, ERR_INTERRUPTED, "the %s goes on in the cluster: it could not be stopped: %s",
+                name, why.text);
+        return err_advise(err, "'plan stop-rebalance' tries again");
+    }
+    if (stand(d, m, op->kind, &st, &why) == 0 && st.outcome == CB_SUCCEEDED)
+        return ended_well(d, op, m, err);
+    forget(d);
+    err_set(err, ERR_INTERRUPTED, "the %s was stopped as asked", name);
+    return err_advise(err, "'plan execute' begins it again and goes on where it was");
+}
+
+/* --- following --- */
+
+struct patience {
+    int64_t heard_ms, idle_ms; /* last answer; since when it does not run */
+};
+
+/* One look. 1: go on waiting; 0, -1: the end. */
+static int follow_once(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+                       struct patience *w, struct err *err)
+{
+    char known[sizeof m->id];
+    struct standing st;
+
+    snprintf(known, sizeof known, "%s", m->id);
+    if (stand(d, m, op->kind, &st, err) != 0) {
+        struct err ignored = ERR_INIT;
+        cb_look(d, &ignored); /* finds another address, when there is one */
+        if (time_mono_ms() - w->heard_ms > SILENCE_MS) {
+            err->code = ERR_IN_DOUBT;
+            return -1;
+        }
+        st = (struct standing){.outcome = CB_RUNNING, .percent = -1, .moving = "an answer"};
+    } else {
+        w->heard_ms = time_mono_ms();
+    }
+    if (strcmp(known, m->id) != 0 && note(d, m, err) != 0)
+        return -1;
+    if (st.outcome == CB_SUCCEEDED)
+        return ended_well(d, op, m, err);
+    if (st.outcome == CB_FAILED || st.outcome == CB_STOPPED)
+        return ended_badly(d, op, &st, err);
+    if (st.moving != NULL || st.unsure)
+        w->idle_ms = time_mono_ms();
+    else if (time_mono_ms() - w->idle_ms > GRACE_MS)
+        return ended_unseen(d, op, m, &st, err);
+    d->p->report(d->p, st.percent,
+                 st.moving   ? st.moving
+                 : st.unsure ? "the node that leads the operation"
+                             : "the operation to be seen");
+    if (d->p->interrupted(d->p))
+        return interrupted(d, op, m, err);
+    time_sleep_ms(POLL_MS);
+    return 1;
+}
+
+static int follow(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+                  struct err *err)
+{
+    struct patience w = {time_mono_ms(), time_mono_ms()};
+    int rc;
+
+    while ((rc = follow_once(d, op, m, &w, err)) == 1)
+        continue;
+    return rc;
+}
+
+/* --- beginning --- */
+
+static int refuse_busy(struct doing *d, struct err *err)
+{
+    for (size_t i = 0; i < d->c.n_activities; i++) {
+        const struct activity *a = &d->c.activities[i];
+        if (!a->running || !a->excludes_plans)
+            continue;
+        err_set(err, ERR_FAILED, "a %s that is not this plan's is running%s%s", a->kind,
+                a->id ? ": " : "", a->id ? a->id : "");
+        return err_advise(err, "show tasks follows it; then 'plan execute'");
+    }
+    return 0;
+}
+
+static int mark(struct doing *d, struct cb_memo *m, struct err *err)
+{
+    const struct json *task = cb_rebalance_task(cb_part(&d->c, "tasks"));
+    const char *status = json_str(task, "statusId");
+    struct json *events = NULL;
+    struct err ignored = ERR_INIT;
+    int rc;
+
+    *m = (struct cb_memo){0};
+    snprintf(m->before, sizeof m->before, "%s", status ? status : "none");
+    cb_get(d->cn, d->cn->base, "/events", &events, &ignored);
+    cb_memo_mark(m, events);
+    json_free(events);
+    rc = note(d, m, err);
+    return rc;
+}
+
+/* Sends the request once; after a "mismatch", which began nothing, once more with the members as
+ * they are now. */
+static int ask(struct doing *d, const struct cb_operation *op, struct json **answer,
+               struct err *err)
+{
+    for (int attempt = 1;; attempt++) {
+        char *form = op->form(d, err);
+        struct cb_send s = {
+            .request = {.method = "POST", .base = op->base, .path = op->path, .form = form}};
+        int status = 0, rc;
+        if (form == NULL)
+            return -1;
+        s.status = &status;
+        rc = cb_send(d, &s, answer, err);
+        free(form);
+        if (rc == 0 || attempt > 1 || status != 400 ||
+            strstr(err->text, "list of members is not") == NULL || cb_look(d, err) != 0)
+            return rc;
+    }
+}
+
+static int begin(struct doing *d, const struct cb_operation *op, struct cb_memo *m, struct err *err)
+{
+    bool tells = cb_version(&d->c) >= 706 && strcmp(op->kind, "rebalance") == 0;
+    struct json *answer = NULL;
+    const char *id;
+    int rc;
+
+    if (mark(d, m, err) != 0)
+        return -1;
+    rc = ask(d, op, &answer, err);
+    if (rc != 0) {
+        if (err->code != ERR_IN_DOUBT)
+            forget(d);
+        return -1;
+    }
+    id = json_str(answer, "rebalance_id");
+    if (id != NULL) {
+        snprintf(m->id, sizeof m->id, "%s", id);
+        rc = note(d, m, err);
+    } else if (tells) {
+        forget(d);
+        rc = err_set(err, ERR_FAILED,
+                     "the cluster began nothing: another rebalance is running already");
+        err_advise(err, "show tasks follows it; then 'plan execute'");
+    }
+    json_free(answer);
+    return rc;
+}
+
+int cb_operate(struct doing *d, const struct cb_operation *op, struct err *err)
+{
+    struct standing st;
+    struct cb_memo m;
+    const char *why;
+
+    cb_memo_read(&m, d->p->memo);
+    if (m.before[0]) { /* an attempt before this one asked, or was about to */
+        if (stand(d, &m, op->kind, &st, err) != 0)
+            return -1;
+        if (st.outcome != CB_UNKNOWN)
+            return follow(d, op, &m, err);
+    }
+    if (op->reached(d, &why)) {
+        snprintf(d->p->result, sizeof d->p->result, "found so: nothing had to be done");
+        return 0;
+    }
+    if (refuse_busy(d, err) != 0 || begin(d, op, &m, err) != 0)
+        return -1;
+    return follow(d, op, &m, err);
+}
+
+enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct err *err)
+{
+    struct standing st;
+    struct cb_memo m;
+    const char *why;
+
+    cb_memo_read(&m, d->p->memo);
+    if (m.before[0] == '\0')
+        return SETTLED_NO; /* noted before anything is asked for */
+    if (stand(d, &m, op->kind, &st, err) != 0)
+        return SETTLED_UNKNOWN;
+    if (st.outcome == CB_SUCCEEDED)
+        return ended_well(d, op, &m, err) == 0 ? SETTLED_YES : SETTLED_UNKNOWN;
+    if (st.outcome != CB_UNKNOWN)
+        return SETTLED_NO; /* performing follows it, or tells how it ended */
+    if (op->reached(d, &why))
+        return SETTLED_YES;
+    if (!st.unsure && !st.other_runs && strcmp(st.status_id, m.before) == 0)
+        return SETTLED_NO; /* nothing has happened since */
+    err_set(err, ERR_IN_DOUBT,
+            "the cluster has done something since, and nothing tells whether it "
+            "was the %s of this plan",
+            cb_operation_name(op->kind));
+    return SETTLED_UNKNOWN;
+}

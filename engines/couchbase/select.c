@@ -1,0 +1,80 @@
+#include "engines/couchbase/couchbase.h"
+
+#include <string.h>
+
+/* Is `name` the host of this member, without its port? */
+static bool is_host(const struct cluster *c, const struct service *s, const char *name)
+{
+    const struct node *n = cluster_node(c, s->node);
+
+    return n != NULL && strcmp(n->host, name) == 0;
+}
+
+struct service *cb_find(const struct cluster *c, const char *name)
+{
+    struct service *found = NULL;
+
+    for (size_t i = 0; i < c->n_services && name != NULL; i++) {
+        struct service *s = &c->services[i];
+        const char *seen = json_str(s->raw, "hostname");
+        if (strcmp(s->id, name) == 0 || strcmp(cb_otp(s), name) == 0 ||
+            (seen != NULL && strcmp(seen, name) == 0))
+            return s;
+    }
+    for (size_t i = 0; i < c->n_services && name != NULL; i++) {
+        if (!is_host(c, &c->services[i], name))
+            continue;
+        if (found != NULL)
+            return NULL; /* two members of one host: the name is not enough */
+        found = &c->services[i];
+    }
+    return found;
+}
+
+bool cb_in(const struct cb_set *set, const struct service *s)
+{
+    for (size_t i = 0; set != NULL && i < set->n; i++) {
+        if (set->v[i] == s)
+            return true;
+    }
+    return false;
+}
+
+const char *cb_names(struct arena *a, const struct cb_set *set)
+{
+    const char *text = "";
+
+    for (size_t i = 0; i < set->n; i++)
+        text = arena_printf(a, "%s%s%s", text, i ? ", " : "", set->v[i]->id);
+    return text;
+}
+
+static int unknown(const struct cluster *c, const char *name, struct err *err)
+{
+    struct arena a = {0};
+    struct cb_set all = {0};
+
+    for (size_t i = 0; i < c->n_services; i++)
+        *ARENA_PUSH(&a, all.v, all.n) = &c->services[i];
+    err_set(err, ERR_INPUT, "the cluster has no node \"%s\"", name);
+    err_advise(err, "its nodes: %.400s", cb_names(&a, &all));
+    arena_release(&a);
+    return -1;
+}
+
+int cb_select(const struct intent *in, const struct cluster *c, struct arena *a, struct cb_set *set,
+              struct err *err)
+{
+    JSON_FOREACH (item, json_get(in->args, "services")) {
+        const char *name = json_value_str(item);
+        struct service *s = cb_find(c, name);
+        if (s == NULL)
+            return unknown(c, name ? name : "", err);
+        if (!cb_in(set, s))
+            *ARENA_PUSH(a, set->v, set->n) = s;
+    }
+    if (set->n > 0)
+        return 0;
+    err_set(err, ERR_INPUT, "no node is named");
+    return err_advise(err, "name nodes with -service HOST:PORT; show topology lists them");
+}

@@ -1,0 +1,691 @@
+/*
+ * What each type of task does, and how to see whether it did. Each is repeatable: perform() may be
+ * called on a cluster where the task, or half of it, has happened already.
+ */
+#include "engines/couchbase/couchbase.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kvsh/fs.h"
+
+static bool in_list(const struct json *list, const char *word)
+{
+    JSON_FOREACH (item, list) {
+        if (json_value_str(item) != NULL && strcmp(json_value_str(item), word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "a,b" of a list of strings; free() it. */
+static char *joined(const struct json *list)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    JSON_FOREACH (item, list) {
+        if (json_value_str(item) != NULL)
+            buf_addf(&b, "%s%s", b.len > 0 ? "," : "", json_value_str(item));
+    }
+    return buf_take(&b);
+}
+
+static char *one_field(const char *name, const char *value)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    cb_form(&b, name, value);
+    return buf_take(&b);
+}
+
+/* The member a task is about; NULL when the cluster has it no more. */
+static const struct service *target(struct doing *d)
+{
+    const char *otp = json_str(d->t->args, "otp");
+
+    return otp ? cb_by_otp(&d->c, otp) : cb_find(&d->c, d->t->target);
+}
+
+/* --- failover --- */
+
+static bool failed_over(struct doing *d, const char **why)
+{
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        const struct service *s = cb_by_otp(&d->c, json_value_str(otp));
+        if (s != NULL && (cb_is_active(s) || json_str(s->raw, "failoverStatus") != NULL)) {
+            *why = arena_printf(&d->c.arena, "%s is still active", s->id);
+            return false;
+        }
+    }
+    return true;
+}
+
+static char *failover_form(struct doing *d, struct err *err)
+{
+    struct buf b;
+
+    buf_init(&b, 0);
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        const char *name = json_value_str(otp);
+        if (name == NULL || cb_by_otp(&d->c, name) == NULL) {
+            err_set(err, ERR_FAILED, "%s is not a member of the cluster any more",
+                    name ? name : "the node");
+            buf_release(&b);
+            return NULL;
+        }
+        cb_form(&b, "otpNode", name);
+    }
+    if (json_bool(d->t->args, "unsafe", false))
+        cb_form(&b, "allowUnsafe", "true");
+    return buf_take(&b);
+}
+
+/* An unsafe failover has to be asked of a node that stays: the address of one that answers. */
+static const char *survivor(struct doing *d)
+{
+    const struct json *victims = json_get(d->t->args, "otp");
+    bool tls = strncmp(d->cn->base, "https:", 6) == 0;
+
+    for (size_t i = 0; i < d->c.n_services; i++) {
+        const struct service *s = &d->c.services[i];
+        if (json_bool(s->raw, "thisNode", false) && !in_list(victims, cb_otp(s)))
+            return d->cn->base;
+    }
+    for (size_t i = 0; i < d->c.n_services; i++) {
+        const struct service *s = &d->c.services[i];
+        const struct node *n = cluster_node(&d->c, s->node);
+        if (n == NULL || in_list(victims, cb_otp(s)) || s->status == STATUS_UNREACHABLE)
+            continue;
+        return arena_printf(&d->c.arena, strchr(n->host, ':') ? "%s://[%s]:%lld" : "%s://%s:%lld",
+                            tls ? "https" : "http", n->host,
+                            tls ? (long long)json_int(json_get(s->raw, "ports"), "httpsMgmt", 18091)
+                                : (long long)n->port);
+    }
+    return d->cn->base;
+}
+
+static struct cb_operation failover_operation(struct doing *d)
+{
+    const char *mode = json_str(d->t->args, "mode");
+    bool hard = mode != NULL && strcmp(mode, "hard") == 0;
+
+    return (struct cb_operation){
+        .kind = hard ? "failover" : "gracefulFailover",
+        .path = hard ? "/controller/startFailover" : "/controller/startGracefulFailover",
+        .form = failover_form,
+        .base = json_bool(d->t->args, "unsafe", false) ? survivor(d) : NULL,
+        .stoppable = !hard,
+        .reached = failed_over,
+    };
+}
+
+static int do_failover(struct doing *d, struct err *err)
+{
+    const struct cb_operation op = failover_operation(d);
+
+    return cb_operate(d, &op, err);
+}
+
+static enum settled failover_settled(struct doing *d, struct err *err)
+{
+    const struct cb_operation op = failover_operation(d);
+
+    return cb_operated(d, &op, err);
+}
+
+/* --- rebalance --- */
+
+static bool rebalanced(struct doing *d, const char **why)
+{
+    for (size_t i = 0; i < d->c.n_services; i++) {
+        const struct service *s = &d->c.services[i];
+        if (in_list(json_get(d->t->args, "eject"), cb_otp(s)))
+            *why = arena_printf(&d->c.arena, "%s is still a member", s->id);
+        else if (!cb_is_active(s))
+            *why = arena_printf(&d->c.arena, "%s is %s", s->id, s->membership);
+        else
+            continue;
+        return false;
+    }
+    *why = "the cluster is not balanced";
+    return json_bool(cb_part(&d->c, "default"), "balanced", false);
+}
+
+/* Nobody may have come or been failed over since the plan was made: a rebalance would take him in,
+ * or out. */
+static int check_members(struct doing *d, struct err *err)
+{
+    for (size_t i = 0; i < d->c.n_services; i++) {
+        const struct service *s = &d->c.services[i];
+        const struct node *n = cluster_node(&d->c, s->node);
+        if (cb_is_failed(s) && !in_list(json_get(d->t->args, "failed"), cb_otp(s)) &&
+            !in_list(json_get(d->t->args, "eject"), cb_otp(s))) {
+            err_set(err, ERR_FAILED, "%s was failed over meanwhile: the rebalance would remove it",
+                    s->id);
+            return err_advise(err, "'plan recover -service %s' and make the plan anew", s->id);
+        }
+        if (cb_is_added(s) && strcmp(cb_recovery(s), "none") == 0 && n != NULL &&
+            !in_list(json_get(d->t->args, "members"), s->id)) {
+            /* A node may call itself by another port than the one it was added by. */
+            bool known = false;
+            JSON_FOREACH (member, json_get(d->t->args, "members"))
+                known = known || (json_value_str(member) != NULL &&
+                                  strncmp(json_value_str(member), n->host, strlen(n->host)) == 0);
+            if (!known) {
+                err_set(err, ERR_FAILED, "%s was added meanwhile: the rebalance would take it in",
+                        s->id);
+                return err_advise(err, "make the plan anew, if that is meant");
+            }
+        }
+    }
+    return 0;
+}
+
+static char *rebalance_form(struct doing *d, struct err *err)
+{
+    struct json *known = json_array(), *eject = json_array();
+    char *text = NULL, *list;
+    struct buf b;
+
+    if (check_members(d, err) == 0) {
+        for (size_t i = 0; i < d->c.n_services; i++) {
+            const char *otp = cb_otp(&d->c.services[i]);
+            json_push_str(known, otp);
+            if (in_list(json_get(d->t->args, "eject"), otp))
+                json_push_str(eject, otp);
+        }
+        buf_init(&b, 0);
+        list = joined(known);
+        cb_form(&b, "knownNodes", list);
+        free(list);
+        list = joined(eject);
+        cb_form(&b, "ejectedNodes", list);
+        free(list);
+        text = buf_take(&b);
+    }
+    json_free(known);
+    json_free(eject);
+    return text;
+}
+
+static const struct cb_operation rebalance_operation = {
+    .kind = "rebalance",
+    .path = "/controller/rebalance",
+    .form = rebalance_form,
+    .stoppable = true,
+    .reached = rebalanced,
+};
+
+static int do_rebalance(struct doing *d, struct err *err)
+{
+    return cb_operate(d, &rebalance_operation, err);
+}
+
+static enum settled rebalance_settled(struct doing *d, struct err *err)
+{
+    return cb_operated(d, &rebalance_operation, err);
+}
+
+/* --- set-recovery, eject --- */
+
+static bool is_marked(struct doing *d)
+{
+    const struct service *s = target(d);
+    const char *type = json_str(d->t->args, "type");
+
+    return s != NULL && (cb_is_active(s) || (cb_is_added(s) && strcmp(cb_recovery(s), type) == 0));
+}
+
+/* What a node tells may be a second old: the next task must see what this one did. */
+static int await(struct doing *d, bool (*is_so)(struct doing *d), const char *what, struct err *err)
+{
+    for (int64_t since = time_mono_ms(); time_mono_ms() - since < 10000;) {
+        if (cb_look(d, err) == 0 && is_so(d))
+            return 0;
+        if (cb_pause(d, -1, what, err) != 0)
+            return -1;
+    }
+    return err_set(err, ERR_IN_DOUBT, "waited in vain for %s", what);
+}
+
+static int do_set_recovery(struct doing *d, struct err *err)
+{
+    const struct service *s = target(d);
+    struct buf b;
+    int rc;
+
+    if (s == NULL)
+        return err_set(err, ERR_FAILED, "%s is not a member of the cluster any more", d->t->target);
+    if (is_marked(d))
+        return 0;
+    buf_init(&b, 0);
+    cb_form(&b, "otpNode", cb_otp(s));
+    cb_form(&b, "recoveryType", json_str(d->t->args, "type"));
+    rc = cb_change(d, "/controller/setRecoveryType", b.data, NULL, err);
+    buf_release(&b);
+    return rc == 0 ? await(d, is_marked, "the cluster to show it", err) : -1;
+}
+
+static bool is_gone(struct doing *d)
+{
+    return target(d) == NULL;
+}
+
+static int do_eject(struct doing *d, struct err *err)
+{
+    char *form;
+    int rc;
+
+    if (is_gone(d))
+        return 0;
+    form = one_field("otpNode", json_str(d->t->args, "otp"));
+    rc = cb_change(d, "/controller/ejectNode", form, NULL, err);
+    free(form);
+    return rc == 0 ? await(d, is_gone, "the cluster to show it", err) : -1;
+}
+
+/* --- add-node --- */
+
+/* A node added by its secure port may call itself by the plain one. */
+static bool is_added_node(struct doing *d)
+{
+    const char *address = json_str(d->t->args, "address");
+
+    if (cb_find(&d->c, address) != NULL)
+        return true;
+    for (size_t i = 0; i < d->c.n_services && address != NULL; i++) {
+        const struct service *s = &d->c.services[i];
+        const struct node *n = cluster_node(&d->c, s->node);
+        const char *port = strrchr(address, ':');
+        if (n == NULL || port == NULL || strncmp(address, n->host, strlen(n->host)) != 0 ||
+            (size_t)(port - address) != strlen(n->host))
+            continue;
+        if (json_int(json_get(s->raw, "ports"), "httpsMgmt", 0) == strtoll(port + 1, NULL, 10))
+            return true;
+    }
+    return false;
+}
+
+static const char *join_path(struct doing *d)
+{
+    const char *group = json_str(d->t->args, "group");
+
+    JSON_FOREACH (g, json_get(cb_part(&d->c, "groups"), "groups")) {
+        const char *name = json_str(g, "name"), *uri = json_str(g, "addNodeURI");
+        if (group != NULL && name != NULL && strcmp(name, group) == 0 && uri != NULL &&
+            strncmp(uri, "/pools/default/serverGroups/", 28) == 0)
+            return uri;
+    }
+    return group ? NULL : "/controller/addNode";
+}
+
+static int do_add_node(struct doing *d, struct err *err)
+{
+    const struct json *services = json_get(d->t->args, "services");
+    struct cb_send s = {.request = {.method = "POST", .path = join_path(d), .timeout_ms = 60000}};
+    struct buf b, shown;
+    char *list = joined(services), *made_up = NULL;
+    int rc;
+
+    if (is_added_node(d) || s.request.path == NULL) {
+        free(list);
+        return s.request.path != NULL || is_added_node(d)
+                   ? 0
+                   : err_set(err, ERR_FAILED, "there is no server group \"%s\" any more",
+                             json_str(d->t->args, "group"));
+    }
+    buf_init(&b, 0);
+    buf_init(&shown, 0);
+    cb_form(&shown, "hostname", json_str(d->t->args, "address"));
+    if (json_is_array(services))
+        cb_form(&shown, "services",
+                in_list(services, "arbiter") && json_len(services) == 1 ? "" : list);
+    buf_adds(&b, shown.data);
+    /* A node that belongs to no cluster takes any password. */
+    if (d->cn->user != NULL && d->cn->password != NULL) {
+        cb_form(&b, "user", d->cn->user);
+        cb_form(&b, "password", d->cn->password);
+    } else if (d->cn->has_cert) {
+        cb_form(&b, "clientCertAuth", "true");
+    } else {
+        made_up = fs_random_hex(12);
+        cb_form(&b, "user", "Administrator");
+        cb_form(&b, "password", made_up);
+    }
+    s.request.form = b.data;
+    s.shown = shown.data;
+    rc = cb_send(d, &s, NULL, err);
+    buf_release(&b);
+    buf_release(&shown);
+    free(made_up);
+    free(list);
+    return rc == 0 ? await(d, is_added_node, "the cluster to show the node", err) : -1;
+}
+
+/* --- change-group --- */
+
+static bool is_in_group(struct doing *d)
+{
+    const char *group = json_str(d->t->args, "group");
+
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        const struct service *s = cb_by_otp(&d->c, json_value_str(otp));
+        const struct node *n = s ? cluster_node(&d->c, s->node) : NULL;
+        if (n == NULL || group == NULL || strcmp(n->zone, group) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The whole division of nodes into groups, as the server wants it. */
+static struct json *division(struct doing *d)
+{
+    const struct json *moving = json_get(d->t->args, "otp");
+    const char *group = json_str(d->t->args, "group");
+    struct json *body = json_object(), *list = json_array();
+
+    JSON_FOREACH (g, json_get(cb_part(&d->c, "groups"), "groups")) {
+        const char *name = json_str(g, "name");
+        bool here = name != NULL && group != NULL && strcmp(name, group) == 0;
+        struct json *row = json_object(), *nodes = json_array();
+        for (size_t i = 0; i < d->c.n_services; i++) {
+            const struct service *s = &d->c.services[i];
+            const struct node *n = cluster_node(&d->c, s->node);
+            bool moves = in_list(moving, cb_otp(s));
+            struct json *one;
+            if (moves ? !here : (n == NULL || name == NULL || strcmp(n->zone, name) != 0))
+                continue;
+            one = json_object();
+            json_set_str(one, "otpNode", cb_otp(s));
+            json_push(nodes, one);
+        }
+        json_set_str(row, "uri", json_str(g, "uri"));
+        json_set(row, "nodes", nodes);
+        json_push(list, row);
+    }
+    json_set(body, "groups", list);
+    return body;
+}
+
+static int put_division(struct doing *d, int *status, struct err *err)
+{
+    const char *uri = json_str(cb_part(&d->c, "groups"), "uri");
+    struct json *body;
+    char *text;
+    int rc;
+
+    if (uri == NULL || strncmp(uri, "/pools/default/serverGroups?", 28) != 0)
+        return err_set(err, ERR_FAILED, "the cluster does not tell its server groups");
+    body = division(d);
+    text = json_print(body);
+    rc = cb_send(d,
+                 &(struct cb_send){.request = {.method = "PUT",
+                                               .path = uri,
+                                               .form = text,
+                                               .content_type = "application/json"},
+                                   .status = status},
+                 NULL, err);
+    json_free(body);
+    free(text);
+    return rc;
+}
+
+static int do_change_group(struct doing *d, struct err *err)
+{
+    int status = 0;
+
+    for (int attempt = 1; !is_in_group(d); attempt++) {
+        if (put_division(d, &status, err) == 0)
+            return await(d, is_in_group, "the cluster to show it", err);
+        if (status != 409 || attempt > 2)
+            return -1;
+        if (cb_look(d, err) != 0) /* somebody changed the groups: look again */
+            return -1;
+    }
+    return 0;
+}
+
+/* --- await-restart --- */
+
+struct uptime {
+    int64_t seconds, at_ms;
+};
+
+static int64_t uptime_of(const struct service *s)
+{
+    const char *text = json_str(s->raw, "uptime");
+
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* A process that has run for less time than has passed since it was looked at was begun anew. */
+static bool has_restarted(struct doing *d, const struct uptime *was)
+{
+    const struct service *s = target(d);
+    int64_t passed = (d->c.observed_ms - was->at_ms) / 1000;
+
+    return s != NULL && cb_is_healthy(s) && uptime_of(s) + 2 < was->seconds + passed;
+}
+
+static bool read_uptime(const char *memo, struct uptime *was)
+{
+    struct err ignored = ERR_INIT;
+    struct json *j = memo ? json_parse(memo, strlen(memo), &ignored) : NULL;
+
+    was->seconds = json_int(j, "uptime", -1);
+    was->at_ms = json_int(j, "at", 0);
+    json_free(j);
+    return was->seconds >= 0;
+}
+
+static int do_await_restart(struct doing *d, struct err *err)
+{
+    const char *waiting =
+        arena_printf(&d->c.arena, "a restart of couchbase-server on %s by hand", d->t->target);
+    char *kept = xstrdup(waiting), note[96];
+    const struct service *s = target(d);
+    struct uptime was;
+    int rc = 0;
+
+    if (!read_uptime(d->p->memo, &was)) {
+        was = (struct uptime){s ? uptime_of(s) : 0, d->c.observed_ms};
+        snprintf(note, sizeof note, "{\"uptime\": %lld, \"at\": %lld}", (long long)was.seconds,
+                 (long long)was.at_ms);
+        if (d->p->remember != NULL && d->p->remember(d->p, note) != 0)
+            rc = err_set(err, ERR_FAILED, "the node's uptime cannot be written into the journal");
+    }
+    while (rc == 0 && !has_restarted(d, &was)) {
+        struct err ignored = ERR_INIT;
+        rc = cb_pause(d, -1, kept, err);
+        if (rc == 0)
+            cb_look(d, &ignored); /* the one that restarts may be the one that is asked */
+    }
+    free(kept);
+    if (rc == 0)
+        snprintf(d->p->result, sizeof d->p->result, "restarted, and answers again");
+    return rc;
+}
+
+static enum settled restart_settled(struct doing *d, struct err *err)
+{
+    struct uptime was;
+
+    (void)err;
+    return read_uptime(d->p->memo, &was) && has_restarted(d, &was) ? SETTLED_YES : SETTLED_NO;
+}
+
+/* --- stop-rebalance --- */
+
+static const struct json *running_task(struct doing *d)
+{
+    const struct json *task = cb_rebalance_task(cb_part(&d->c, "tasks"));
+    bool unsure;
+
+    return cb_is_running(task, &unsure) || unsure ? task : NULL;
+}
+
+/* Only what was seen when the plan was made: something begun since is not this plan's business. */
+static bool is_stopped(struct doing *d)
+{
+    const struct json *task = running_task(d);
+    const char *id = json_str(d->t->args, "id"), *now = json_str(task, "rebalanceId");
+
+    if (json_bool(d->t->args, "retry", false)) {
+        const char *pending = json_str(cb_part(&d->c, "pendingRetry"), "rebalance_id");
+        return pending == NULL || id == NULL || strcmp(pending, id) != 0;
+    }
+    return task == NULL || (id != NULL && now != NULL && strcmp(id, now) != 0);
+}
+
+static int do_stop_rebalance(struct doing *d, struct err *err)
+{
+    const char *id = json_str(d->t->args, "id");
+    char *escaped, *path;
+    int rc;
+
+    if (is_stopped(d))
+        return 0;
+    if (!json_bool(d->t->args, "retry", false))
+        return cb_stop(d, json_bool(d->t->args, "unsafe", false), err);
+    escaped = http_escape(id ? id : "");
+    path = xasprintf("/controller/cancelRebalanceRetry/%s", escaped);
+    rc = cb_change(d, path, NULL, NULL, err);
+    free(path);
+    free(escaped);
+    return rc;
+}
+
+/* --- compact --- */
+
+static bool is_compacting(struct doing *d, int *percent)
+{
+    const char *bucket = json_str(d->t->args, "bucket");
+
+    JSON_FOREACH (t, cb_part(&d->c, "tasks")) {
+        const char *type = json_str(t, "type"), *of = json_str(t, "bucket");
+        if (type == NULL || of == NULL || strcmp(of, bucket) != 0 ||
+            (strcmp(type, "bucket_compaction") != 0 && strcmp(type, "view_compaction") != 0))
+            continue;
+        *percent = (int)json_int(t, "progress", -1);
+        return true;
+    }
+    return false;
+}
+
+static int do_compact(struct doing *d, struct err *err)
+{
+    const char *bucket = json_str(d->t->args, "bucket");
+    bool purge = json_bool(d->t->args, "purge", false);
+    char *name = http_escape(bucket), *path;
+    int percent = -1, rc;
+
+    path = xasprintf("/pools/default/buckets/%s/controller/%s", name,
+                     purge ? "unsafePurgeBucket" : "compactBucket");
+    rc = cb_change(d, path, NULL, NULL, err);
+    free(path);
+    free(name);
+    if (rc != 0)
+        return -1;
+    time_sleep_ms(500); /* until it shows in the task list */
+    while ((rc = cb_look(d, err)) == 0 && is_compacting(d, &percent)) {
+        if ((rc = cb_pause(d, percent, "the compaction", err)) != 0)
+            break;
+    }
+    return rc;
+}
+
+/* --- the table --- */
+
+static enum settled if_so(bool so)
+{
+    return so ? SETTLED_YES : SETTLED_NO;
+}
+
+static enum settled recovery_settled(struct doing *d, struct err *err)
+{
+    (void)err;
+    return if_so(is_marked(d));
+}
+
+static enum settled eject_settled(struct doing *d, struct err *err)
+{
+    (void)err;
+    return if_so(is_gone(d));
+}
+
+static enum settled add_settled(struct doing *d, struct err *err)
+{
+    (void)err;
+    return if_so(is_added_node(d));
+}
+
+static enum settled group_settled(struct doing *d, struct err *err)
+{
+    (void)err;
+    return if_so(is_in_group(d));
+}
+
+static enum settled stop_settled(struct doing *d, struct err *err)
+{
+    (void)err;
+    return if_so(is_stopped(d));
+}
+
+/* Compacting twice is harmless. */
+static enum settled compact_settled(struct doing *d, struct err *err)
+{
+    (void)d;
+    (void)err;
+    return SETTLED_NO;
+}
+
+static const struct task_type {
+    const char *name;
+    int (*perform)(struct doing *d, struct err *err);
+    enum settled (*settled)(struct doing *d, struct err *err);
+} types[] = {
+    {"failover", do_failover, failover_settled},
+    {"rebalance", do_rebalance, rebalance_settled},
+    {"set-recovery", do_set_recovery, recovery_settled},
+    {"eject", do_eject, eject_settled},
+    {"add-node", do_add_node, add_settled},
+    {"change-group", do_change_group, group_settled},
+    {"await-restart", do_await_restart, restart_settled},
+    {"stop-rebalance", do_stop_rebalance, stop_settled},
+    {"compact", do_compact, compact_settled},
+};
+
+static const struct task_type *find_type(const struct task *t, struct err *err)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(types[i].name, t->type) == 0)
+            return &types[i];
+    }
+    err_set(err, ERR_INTERNAL, "the couchbase engine has no task \"%s\"", t->type);
+    return NULL;
+}
+
+int cb_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err)
+{
+    const struct task_type *type = find_type(t, err);
+    struct doing d = {.cn = cn, .t = t, .p = p};
+    int rc = type != NULL && cb_look(&d, err) == 0 ? type->perform(&d, err) : -1;
+
+    cluster_release(&d.c);
+    return rc;
+}
+
+enum settled cb_settled(struct connection *cn, const struct task *t, struct perform *p,
+                        struct err *err)
+{
+    const struct task_type *type = find_type(t, err);
+    struct doing d = {.cn = cn, .t = t, .p = p};
+    enum settled answer =
+        type != NULL && cb_look(&d, err) == 0 ? type->settled(&d, err) : SETTLED_UNKNOWN;
+
+    cluster_release(&d.c);
+    return answer;
+}
