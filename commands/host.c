@@ -62,6 +62,22 @@ static void offer_docs(struct journal *j, const char *kind, const char *member, 
     json_free(docs);
 }
 
+/* Services of a store that declares none here: as they were seen last. */
+static void offer_observed(struct journal *j, struct offer *o)
+{
+    struct json *docs = NULL, *states = NULL;
+    struct err err = ERR_INIT;
+    int64_t version, time;
+
+    if (journal_docs(j, &docs, &version, &err) == 0 && json_len(json_get(docs, "rn")) == 0 &&
+        journal_last_observed(j, &states, &time, &err) == 0) {
+        JSON_FOREACH (state, states)
+            o->add(o->arg, json_key(state));
+    }
+    json_free(docs);
+    json_free(states);
+}
+
 static void offer_plan(void *arg, const struct plan *p)
 {
     struct offer *o = arg;
@@ -105,8 +121,10 @@ static void complete(struct session *s, enum completer what,
         journal_plan_list(j, &newest, offer_plan, &o, &err);
     else if ((size_t)what < sizeof docs / sizeof *docs && docs[what].kind != NULL)
         offer_docs(j, docs[what].kind, docs[what].member, &o);
-    if (what == COMPLETE_SERVICE)
+    if (what == COMPLETE_SERVICE) {
         offer_docs(j, "admin", NULL, &o);
+        offer_observed(j, &o);
+    }
 }
 
 /* --- what fits the store --- */

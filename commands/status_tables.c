@@ -28,6 +28,7 @@ static const struct out_col zone_cols[] = {
     {"repFactor", NULL, OUT_INT, "copies of each shard in the zone"},
     {"online", NULL, OUT_INT, "replication nodes that run"},
     {"offline", NULL, OUT_INT, "replication nodes that do not"},
+    {"counted", NULL, OUT_STR, "what online and offline count: RN, or Service in a foreign store"},
     {0},
 };
 
@@ -47,8 +48,11 @@ static const struct out_col node_cols[] = {
 
 static const struct out_col service_cols[] = {
     {"resourceId", NULL, OUT_STR, "id of the service"},
+    {"kind", NULL, OUT_STR, "Rep Node, Admin, or Service in a foreign store"},
     {"snId", NULL, OUT_STR, "its storage node"},
     {"status", NULL, OUT_STATE, "its status"},
+    {"membership", NULL, OUT_STR, "the store's own word for its place in the cluster"},
+    {"duties", NULL, OUT_STR, "what it does there"},
     {"state", NULL, OUT_STR, "MASTER or REPLICA"},
     {"sequenceNumber", NULL, OUT_INT, "position in the stream of changes"},
     {"haPort", NULL, OUT_INT, "its port"},
@@ -63,51 +67,55 @@ static const struct out_col checking_cols[] = {
     {0},
 };
 
-#define ZONE_TEXT "allowArbiters=false masterAffinity=false"
+/* What a foreign store does not have is left out. */
+#define ZONE_TEXT(type) "{?" type "| type={" type "} allowArbiters=false masterAffinity=false}"
 
 /* The same lines, each with P before it; opening words differ. */
-#define STATUS_TABLES(what, P, opening)                                                            \
-    const struct out_table what##_store = {                                                        \
-        .cols = store_cols,                                                                        \
-        .single = true,                                                                            \
-        .chatter = true,                                                                           \
-        .text = P opening                                                                          \
-        " store {storeName} based upon topology sequence #{sequenceNumber}\n" P                    \
-        "{numPartitions} partitions and {numStorageNodes} storage nodes\n" P                       \
-        "Time: {time}   Version: {version}\n" P                                                    \
-        "Shard Status: healthy: {shardsHealthy} writable-degraded: "                               \
-        "{shardsWritableDegraded} read-only: {shardsReadOnly} offline: {shardsOffline} "           \
-        "total: {shardsTotal}\n" P "Admin Status: {adminStatus}",                                  \
-    };                                                                                             \
-    const struct out_table what##_zones = {                                                        \
-        .key = "zoneStatus",                                                                       \
-        .cols = zone_cols,                                                                         \
-        .chatter = true,                                                                           \
-        .text = P "Zone [name={name} id={resourceId} type={type} " ZONE_TEXT                       \
-                  "]   RN Status: online: {online} read-only: 0 offline: {offline}",               \
-    };                                                                                             \
-    const struct out_table what##_nodes = {                                                        \
-        .key = "snStatus",                                                                         \
-        .cols = node_cols,                                                                         \
-        .chatter = true,                                                                           \
-        .text = P "Storage Node [{resourceId}] on {hostname}:{port}    Zone: [name={zoneName} "    \
-                  "id={zoneId} type={zoneType} " ZONE_TEXT "]    Status: {status}"                 \
-                  "{?version|   Ver: {version}}{?started|   serviceStartTime: {started}}",         \
-    };                                                                                             \
-    const struct out_table what##_admins = {                                                       \
-        .key = "adminNodes",                                                                       \
-        .cols = service_cols,                                                                      \
-        .chatter = true,                                                                           \
-        .text = P "\tAdmin [{resourceId}]  Status: {status}{?stoppedByPlan| (Stopped by plan "     \
-                  "{stoppedByPlan})}",                                                             \
-    };                                                                                             \
-    const struct out_table what##_services = {                                                     \
-        .key = "rnStatus",                                                                         \
-        .cols = service_cols,                                                                      \
-        .chatter = true,                                                                           \
-        .text = P "\tRep Node [{resourceId}]  Status: {status}{?state|,{state}}{?sequenceNumber| " \
-                  "at sequence number {sequenceNumber}}{?haPort| haPort:{haPort}}{?lag| lag: "     \
-                  "{lag}}{?stoppedByPlan| (Stopped by plan {stoppedByPlan})}",                     \
+#define STATUS_TABLES(what, P, opening)                                                           \
+    const struct out_table what##_store = {                                                       \
+        .cols = store_cols,                                                                       \
+        .single = true,                                                                           \
+        .chatter = true,                                                                          \
+        .text = P opening                                                                         \
+        " store {storeName}{?sequenceNumber| based upon topology sequence #{sequenceNumber}}\n" P \
+        "{?numPartitions|{numPartitions} partitions and }{numStorageNodes} storage nodes\n" P     \
+        "Time: {time}   Version: {version}{?shardsTotal|\n" P                                     \
+        "Shard Status: healthy: {shardsHealthy} writable-degraded: "                              \
+        "{shardsWritableDegraded} read-only: {shardsReadOnly} offline: {shardsOffline} "          \
+        "total: {shardsTotal}}{?adminStatus|\n" P "Admin Status: {adminStatus}}",                 \
+    };                                                                                            \
+    const struct out_table what##_zones = {                                                       \
+        .key = "zoneStatus",                                                                      \
+        .cols = zone_cols,                                                                        \
+        .chatter = true,                                                                          \
+        .text = P "Zone [name={name} id={resourceId}" ZONE_TEXT(                                  \
+            "type") "]   {counted} Status: online: {online} read-only: 0 offline: {offline}",     \
+    };                                                                                            \
+    const struct out_table what##_nodes = {                                                       \
+        .key = "snStatus",                                                                        \
+        .cols = node_cols,                                                                        \
+        .chatter = true,                                                                          \
+        .text = P                                                                                 \
+        "Storage Node [{resourceId}] on {hostname}:{port}    Zone: [name={zoneName} "             \
+        "id={zoneId}" ZONE_TEXT(                                                                  \
+            "zoneType") "]    Status: {status}"                                                   \
+                        "{?version|   Ver: {version}}{?started|   serviceStartTime: {started}}",  \
+    };                                                                                            \
+    const struct out_table what##_admins = {                                                      \
+        .key = "adminNodes",                                                                      \
+        .cols = service_cols,                                                                     \
+        .chatter = true,                                                                          \
+        .text = P "\tAdmin [{resourceId}]  Status: {status}{?stoppedByPlan| (Stopped by plan "    \
+                  "{stoppedByPlan})}",                                                            \
+    };                                                                                            \
+    const struct out_table what##_services = {                                                    \
+        .key = "rnStatus",                                                                        \
+        .cols = service_cols,                                                                     \
+        .chatter = true,                                                                          \
+        .text = P "\t{kind} [{resourceId}]  Status: {status}{?state|,{state}}{?membership| "      \
+                  "membership: {membership}}{?duties| services: {duties}}{?sequenceNumber| "      \
+                  "at sequence number {sequenceNumber}}{?haPort| haPort:{haPort}}{?lag| lag: "    \
+                  "{lag}}{?stoppedByPlan| (Stopped by plan {stoppedByPlan})}",                    \
     };
 
 STATUS_TABLES(ping, "", "Pinging components of")
@@ -172,11 +180,15 @@ static void out_store(struct out *out, const struct out_table *table, const stru
         n[shard_health(copies, n_copies)]++;
     }
     out_str(row, "storeName", c->store);
-    out_int(row, "sequenceNumber", c->sequence);
-    out_int(row, "numPartitions", c->partitions);
+    if (!c->is_foreign) {
+        out_int(row, "sequenceNumber", c->sequence);
+        out_int(row, "numPartitions", c->partitions);
+    }
     out_int(row, "numStorageNodes", (int64_t)c->n_nodes);
     out_int(row, "time", c->observed_ms ? c->observed_ms : time_now_ms());
     out_str(row, "version", PACKAGE_VERSION);
+    if (c->is_foreign)
+        return;
     out_int(row, "shardsHealthy", n[SHARD_HEALTHY]);
     out_int(row, "shardsWritableDegraded", n[SHARD_DEGRADED]);
     out_int(row, "shardsReadOnly", n[SHARD_READ_ONLY]);
@@ -195,7 +207,7 @@ static void out_zone(struct out *out, const struct out_table *table, const struc
         const struct service *const *carried;
         size_t n = service_index_find(by_node, c->nodes[i].id, &carried);
         for (size_t k = 0; k < n && strcmp(c->nodes[i].zone, z->id) == 0; k++) {
-            if (carried[k]->kind != KIND_RN)
+            if (carried[k]->kind == KIND_ADMIN)
                 continue;
             if (carried[k]->status == STATUS_RUNNING)
                 online++;
@@ -206,9 +218,11 @@ static void out_zone(struct out *out, const struct out_table *table, const struc
     out_str(row, "resourceId", z->id);
     out_str(row, "name", z->name);
     out_str(row, "type", z->type);
-    out_int(row, "repFactor", z->rf);
+    if (!c->is_foreign)
+        out_int(row, "repFactor", z->rf);
     out_int(row, "online", online);
     out_int(row, "offline", offline);
+    out_str(row, "counted", c->is_foreign ? "Service" : "RN");
 }
 
 static void out_node(struct out *out, const struct out_table *table, const struct cluster *c,
@@ -235,7 +249,13 @@ static void out_service(struct out *out, const struct out_table *table, const st
     struct out_row *row = out_row(out, table);
 
     out_str(row, "resourceId", s->id);
+    out_str(row, "kind",
+            s->kind == KIND_RN      ? "Rep Node"
+            : s->kind == KIND_ADMIN ? "Admin"
+                                    : "Service");
     out_str(row, "snId", s->node);
+    out_str(row, "membership", s->membership);
+    out_str(row, "duties", s->duties);
     /* a process that is down answers nobody: the word users know for that */
     out_str(row, "status",
             status_name(s->kind == KIND_RN && s->status == STATUS_STOPPED ? STATUS_UNREACHABLE

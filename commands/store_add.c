@@ -13,7 +13,7 @@ struct opts {
 
 static const struct opt options[] = {
     OPT_STR(struct opts, name, "name", "name of the store", .flags = OPT_REQUIRED),
-    OPT_STR(struct opts, engine, "engine", "which kind of system it is (redis)"),
+    OPT_STR(struct opts, engine, "engine", "which kind of system it is; redis when not given"),
     OPT_LIST(struct opts, nodes, "node", "address of a node; may be given several times",
              .value = "URL", .flags = OPT_REQUIRED),
     OPT_STR(struct opts, user, "user", "user to log in as"),

@@ -7,6 +7,8 @@
 
 static const struct out_col store_cols[] = {
     {"storeName", NULL, OUT_STR, "name of the store"},
+    {"title", NULL, OUT_STR, "what a foreign store calls itself"},
+    {"uuid", NULL, OUT_STR, "by which a foreign store is told from another"},
     {"numPartitions", NULL, OUT_INT, "partitions of the store"},
     {"sequenceNumber", NULL, OUT_INT, "of the topology"},
     {0},
@@ -14,7 +16,8 @@ static const struct out_col store_cols[] = {
 static const struct out_table store_table = {
     .cols = store_cols,
     .single = true,
-    .text = "store={storeName}  numPartitions={numPartitions} sequence={sequenceNumber}",
+    .text = "store={storeName}{?title|  name={title}}{?uuid|  uuid={uuid}}"
+            "{?numPartitions|  numPartitions={numPartitions} sequence={sequenceNumber}}",
 };
 
 static const struct out_col zone_cols[] = {
@@ -27,8 +30,8 @@ static const struct out_col zone_cols[] = {
 static const struct out_table zone_table = {
     .key = "zns",
     .cols = zone_cols,
-    .text = "  zn: id={resourceId} name={name} repFactor={repFactor} type={type} "
-            "allowArbiters=false masterAffinity=false",
+    .text = "  zn: id={resourceId} name={name}{?repFactor| repFactor={repFactor} type={type} "
+            "allowArbiters=false masterAffinity=false}",
 };
 
 static const struct out_col node_cols[] = {
@@ -44,7 +47,7 @@ static const struct out_col node_cols[] = {
 static const struct out_table node_table = {
     .key = "sns",
     .cols = node_cols,
-    .text = "\n  sn=[{resourceId}] zn:[id={zoneId} name={zoneName}] {hostname}:{port}"
+    .text = "\n  sn=[{resourceId}]{?zoneId| zn:[id={zoneId} name={zoneName}]} {hostname}:{port}"
             "{?capacity| capacity={capacity}} {status}",
 };
 
@@ -55,6 +58,10 @@ static const struct out_col service_cols[] = {
     {"status", NULL, OUT_STATE, "its status"},
     {"state", NULL, OUT_STR, "MASTER or REPLICA"},
     {"haPort", NULL, OUT_INT, "its port"},
+    {"membership", NULL, OUT_STR, "the store's own word for its place in the cluster"},
+    {"duties", NULL, OUT_STR, "what it does there"},
+    {"version", NULL, OUT_STR, "its version"},
+    {"detail", NULL, OUT_STR, "why it is not as it should be"},
     {"storageDir", NULL, OUT_STR, "directory of its data"},
     {0},
 };
@@ -62,6 +69,7 @@ static const struct out_table service_table = {
     .key = "services",
     .cols = service_cols,
     .text = "    [{resourceId}] {status}{?state|,{state}}{?haPort| haPort:{haPort}}"
+            "{?membership| membership={membership}}{?duties| services=[{duties}]}"
             "{?storageDir|\n             {storageDir}}",
 };
 
@@ -104,6 +112,8 @@ static void out_zones(struct out *out, const struct cluster *c)
         struct out_row *row = out_row(out, &zone_table);
         out_str(row, "resourceId", c->zones[i].id);
         out_str(row, "name", c->zones[i].name);
+        if (c->is_foreign)
+            continue;
         out_int(row, "repFactor", c->zones[i].rf);
         out_str(row, "type", c->zones[i].type);
     }
@@ -138,6 +148,12 @@ static void out_service(struct out *out, const struct service *s, bool directory
         out_str(row, "state", role_name(s->role));
     if (s->kind == KIND_RN && s->port)
         out_int(row, "haPort", s->port);
+    if (s->kind == KIND_OTHER) {
+        out_str(row, "membership", s->membership);
+        out_str(row, "duties", s->duties);
+        out_str(row, "version", s->version);
+        out_str(row, "detail", s->detail);
+    }
     if (directory)
         out_str(row, "storageDir", s->storage_dir);
 }
@@ -202,13 +218,17 @@ void out_topology(struct out *out, const struct cluster *c, const struct topolog
     if (!parts->zones && !parts->nodes && !parts->services && !parts->shards)
         parts = &all;
     out_str(row, "storeName", c->store);
-    out_int(row, "numPartitions", c->partitions);
-    out_int(row, "sequenceNumber", c->sequence);
+    out_str(row, "title", c->title);
+    out_str(row, "uuid", c->identity);
+    if (!c->is_foreign) {
+        out_int(row, "numPartitions", c->partitions);
+        out_int(row, "sequenceNumber", c->sequence);
+    }
     if (parts->zones)
         out_zones(out, c);
     if (parts->nodes || parts->services)
         out_nodes(out, c, parts);
-    if (parts->shards)
+    if (parts->shards && !c->is_foreign)
         out_shards(out, c);
 }
 
