@@ -1,6 +1,9 @@
 #include "commands/plan_common.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "commands/explain.h"
 
 const struct opt plan_options[] = {
     OPT_FLAG(struct plan_opts, wait, "wait", "wait until the plan has ended"),
@@ -12,6 +15,8 @@ const struct opt plan_options[] = {
              "do it although a safety check speaks against it; needs -reason"),
     OPT_STR(struct plan_opts, reason, "reason", "why it is forced; kept in the history",
             .value = "TEXT"),
+    OPT_STR(struct plan_opts, confirm, "confirm",
+            "name of this store: do even what could lose data; goes with -force", .value = "STORE"),
     OPT_SECONDS(struct plan_opts, lock_wait_ms, "lock-wait", "wait so long for another plan to end",
                 .min = 0, .max = 86400),
     OPT_END,
@@ -37,7 +42,23 @@ int64_t plan_resolve(struct session *s, const struct plan_ref *ref, struct err *
     return id;
 }
 
-int plan_check_opts(const struct plan_opts *o, struct err *err)
+/* Data may be lost only by somebody who knows whose. */
+static int check_confirm(struct session *s, const struct plan_opts *o, struct err *err)
+{
+    const char *store = session_store_name(s);
+
+    if (o->confirm == NULL)
+        return 0;
+    if (!o->force)
+        return err_set(err, ERR_USAGE, "-confirm goes with -force");
+    if (store != NULL && strcmp(store, o->confirm) == 0)
+        return 0;
+    err_set(err, ERR_USAGE, "-confirm says \"%s\", but this store is \"%s\"", o->confirm,
+            store != NULL ? store : "");
+    return err_advise(err, "nothing was done; check which store is meant");
+}
+
+int plan_check_opts(struct session *s, const struct plan_opts *o, struct err *err)
 {
     if (o->force && (o->reason == NULL || o->reason[0] == '\0')) {
         err_set(err, ERR_USAGE, "-force needs -reason");
@@ -50,7 +71,7 @@ int plan_check_opts(const struct plan_opts *o, struct err *err)
         return err_set(err, ERR_USAGE, "-wait and -noexecute exclude each other");
     if (o->timeout_ms > 0 && !o->wait)
         return err_set(err, ERR_USAGE, "-timeout goes with -wait");
-    return 0;
+    return check_confirm(s, o, err);
 }
 
 /* --- making --- */
@@ -62,7 +83,10 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
     struct journal *j = session_journal(s, err);
     const struct engine *e = j ? session_engine(s, err) : NULL;
     struct connection *cn = NULL;
-    const struct intent in = {.verb = r->verb, .args = r->args, .force = r->opts->force};
+    const struct intent in = {.verb = r->verb,
+                              .args = r->args,
+                              .force = r->opts->force,
+                              .confirmed = r->opts->confirm != NULL};
 
     if (e == NULL)
         return -1;
@@ -147,7 +171,7 @@ int plan_submit(struct session *s, const struct plan_request *r, struct out *out
     int rc = -1;
 
     plan_own(&p, r->args);
-    if (j == NULL || plan_check_opts(r->opts, err) != 0)
+    if (j == NULL || plan_check_opts(s, r->opts, err) != 0)
         goto out;
     if (start && verb_changes_store(r->verb) &&
         lock_store(&run.lock, j, r->opts->lock_wait_ms, err) != 0)
@@ -156,6 +180,8 @@ int plan_submit(struct session *s, const struct plan_request *r, struct out *out
     if (preview) {
         if (rc == 0 || err->code == ERR_REFUSED)
             out_preview(out, &p, &f);
+        if (rc == 0 && session_is_explain(s))
+            rc = explain_plan(s, &p, out, err);
         goto out;
     }
     out_finding_notes(out, &f, err);

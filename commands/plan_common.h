@@ -14,14 +14,14 @@ struct plan_opts {
     bool wait, noexecute, force;
     int64_t timeout_ms; /* 0: none */
     int64_t lock_wait_ms;
-    const char *plan_name, *reason;
+    const char *plan_name, *reason, *confirm;
 };
 
 extern const struct opt plan_options[];
 #define PLAN_OPTIONS(S, m) OPT_GROUP(S, m, struct plan_opts, plan_options)
 
-/* -force needs -reason, and the like. */
-int plan_check_opts(const struct plan_opts *o, struct err *err);
+/* -force needs -reason, -confirm the name of this store, and the like. */
+int plan_check_opts(struct session *s, const struct plan_opts *o, struct err *err);
 
 /* What a plan command asks for; args is taken over. */
 struct plan_request {

@@ -18,6 +18,8 @@ static const struct opt options[] = {
              "carry it out although the store changed since it was made; needs -reason"),
     OPT_STR(struct opts, plan.reason, "reason", "why it is forced; kept in the history",
             .value = "TEXT"),
+    OPT_STR(struct opts, plan.confirm, "confirm",
+            "name of this store: do even what could lose data; goes with -force", .value = "STORE"),
     OPT_SECONDS(struct opts, plan.lock_wait_ms, "lock-wait", "wait so long for another plan to end",
                 .min = 0, .max = 86400),
     OPT_END,
@@ -63,7 +65,7 @@ static int prepare(struct session *s, struct plan_run *run, struct out *out, str
         goto out;
     if (verb_changes_store(p.verb) && lock_store(&run->lock, j, o->lock_wait_ms, err) != 0)
         goto out;
-    if (p.attempts == 0 && p.digest != NULL && stale_check(s, &p, o->force, out, err) != 0)
+    if (p.attempts == 0 && p.digest != NULL && stale_check(s, &p, o, out, err) != 0)
         goto out;
     if (o->force && note_reason(j, &p, o->reason, err) != 0)
         goto out;
@@ -79,7 +81,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct plan_run run = {.lock = {.fd = -1}, .opts = &o->plan};
     int rc = -1;
 
-    if (plan_check_opts(&o->plan, err) == 0 && (run.id = plan_resolve(s, &o->ref, err)) != 0 &&
+    if (plan_check_opts(s, &o->plan, err) == 0 && (run.id = plan_resolve(s, &o->ref, err)) != 0 &&
         prepare(s, &run, out, err) == 0)
         rc = plan_run(s, &run, out, err);
     lock_release(&run.lock);

@@ -1,31 +1,61 @@
+#include <string.h>
+
 #include "cli/args.h"
 #include "cli/find.h"
 #include "commands/commands.h"
+#include "commands/explain.h"
 #include "commands/plan_common.h"
 
 /* plan preview: the tasks of a plan, without doing or keeping anything. */
 struct opts {
     int64_t id;
+    bool explain;
     struct words line;
 };
 
 static const struct opt options[] = {
     OPT_INT(struct opts, id, "id", "number of a plan that exists", .min = 1, .max = INT64_MAX,
             .complete = COMPLETE_PLAN),
+    OPT_FLAG(struct opts, explain, "explain",
+             "also the commands of the store's own tools that would do the same"),
     OPT_REST(struct opts, line, "command", "a plan command without the word plan", .value = "PLAN",
              .flags = OPT_POSITIONAL, .complete = COMPLETE_COMMAND),
     OPT_END,
 };
 
-static int preview_existing(struct session *s, int64_t id, struct out *out, struct err *err)
+/* What plan execute would find now. Nothing of it keeps the plan from being shown. */
+static void look_again(struct session *s, const struct plan *p, struct findings *f, struct out *out)
+{
+    struct err err = ERR_INIT;
+    struct journal *j = session_journal(s, &err);
+    const struct engine *e = j ? session_engine(s, &err) : NULL;
+    struct connection *cn = e ? session_connection(s, &err) : NULL;
+
+    if (p->attempts > 0 || p->digest == NULL || !plan_may_move(p->state, PLAN_RUNNING))
+        return;
+    if (cn == NULL || plan_recheck(j, e, cn, p, f, &err) != 0)
+        out_note(out, "%s%s",
+                 err.code == ERR_STALE || err.code == ERR_REFUSED
+                     ? "plan execute would refuse it now: "
+                     : "whether it still fits the store cannot be told: ",
+                 err.text);
+}
+
+static int preview_existing(struct session *s, const struct opts *o, struct out *out,
+                            struct err *err)
 {
     struct journal *j = session_journal(s, err);
-    struct findings none = {0};
+    struct findings f = {0};
     struct plan p = {0};
     int rc = -1;
 
-    if (j != NULL && (rc = journal_plan_load(j, id, &p, err)) == 0)
-        out_preview(out, &p, &none);
+    if (j == NULL || journal_plan_load(j, o->id, &p, err) != 0)
+        goto out;
+    look_again(s, &p, &f, out);
+    out_preview(out, &p, &f);
+    rc = o->explain ? explain_plan(s, &p, out, err) : 0;
+out:
+    findings_release(&f);
     plan_release(&p);
     return rc;
 }
@@ -47,26 +77,38 @@ static const struct cmd *find_plan(const char *const *words, size_t n, size_t *u
     return NULL;
 }
 
+static bool is_explain(const char *word)
+{
+    return strcmp(word, "-explain") == 0 || strcmp(word, "--explain") == 0;
+}
+
 /* Reads the words as a line of their own and runs it with the session told to keep its hands still.
  */
-static int preview_line(struct session *s, const struct words *line, struct out *out,
-                        struct err *err)
+static int preview_line(struct session *s, const struct opts *o, struct out *out, struct err *err)
 {
+    const struct words *line = &o->line;
     struct arena arena = {0};
     const char **words = arena_alloc(&arena, (line->n + 1) * sizeof *words);
     const struct cmd *cmd;
     struct args args;
-    size_t used = 0;
+    size_t used = 0, n = 0;
+    bool explain = o->explain;
     int rc = -1;
 
-    words[0] = "plan";
-    for (size_t i = 0; i < line->n; i++)
-        words[i + 1] = line->v[i];
-    if ((cmd = find_plan(words, line->n + 1, &used, err)) == NULL ||
-        args_parse(&args, cmd, line->n + 1 - used, words + used, &arena, err) != 0)
+    words[n++] = "plan";
+    for (size_t i = 0; i < line->n; i++) {
+        if (is_explain(line->v[i]))
+            explain = true;
+        else
+            words[n++] = line->v[i];
+    }
+    if ((cmd = find_plan(words, n, &used, err)) == NULL ||
+        args_parse(&args, cmd, n - used, words + used, &arena, err) != 0)
         goto out;
     session_set_preview(s, true);
+    session_set_explain(s, explain);
     rc = cmd->run(s, args.options, out, err);
+    session_set_explain(s, false);
     session_set_preview(s, false);
 out:
     arena_release(&arena);
@@ -82,13 +124,14 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         return err_advise(err, "plan preview -id 9, or plan preview stop-service -service rg1-rn1");
     }
     if (o->id > 0)
-        return preview_existing(s, o->id, out, err);
-    return preview_line(s, &o->line, out, err);
+        return preview_existing(s, o, out, err);
+    return preview_line(s, o, out, err);
 }
 
 static const char *const examples[] = {
     "plan preview -id 9",
     "plan preview stop-service -service rg2-rn3",
+    "plan preview stop-service -service rg2-rn3 -explain",
     NULL,
 };
 
@@ -98,7 +141,9 @@ const struct cmd cmd_plan_preview = {
     .description =
         "Observes the store and shows the tasks in their waves, why each is safe, what is worse "
         "meanwhile, and what speaks against it. Nothing is changed and nothing is kept; -noexecute "
-        "makes a plan that can be carried out later.",
+        "makes a plan that can be carried out later.\n\n"
+        "Of a plan that exists and was not started, also says whether plan execute would refuse it "
+        "now because the store has changed.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = plan_tables,

@@ -285,3 +285,13 @@ bool session_is_preview(const struct session *s)
 {
     return s->preview;
 }
+
+void session_set_explain(struct session *s, bool on)
+{
+    s->explain = on;
+}
+
+bool session_is_explain(const struct session *s)
+{
+    return s->explain;
+}

@@ -88,3 +88,6 @@ int session_observe(struct session *s, struct cluster *c, struct err *err);
 /* While set, plan commands show what they would do and leave nothing behind (plan preview). */
 void session_set_preview(struct session *s, bool on);
 bool session_is_preview(const struct session *s);
+/* Beside that: are the commands of the store's own tools asked for? */
+void session_set_explain(struct session *s, bool on);
+bool session_is_explain(const struct session *s);

@@ -12,7 +12,7 @@ struct session {
     char *store; /* chosen */
     char *bare_node, *bare_token_file;
     bool host_done;
-    bool preview;
+    bool preview, explain;
     /* of the current store */
     struct journal *journal;
     struct connection *connection;

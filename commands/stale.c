@@ -8,27 +8,6 @@
 
 #define NAMED_MAX 5
 
-/* Appends "rg1-rn3 is UNREACHABLE" for each service whose state changed after the plan was made. */
-static size_t name_services(struct journal *j, int64_t since_ms, struct buf *list)
-{
-    struct json *states = NULL;
-    struct err err = ERR_INIT;
-    int64_t time_ms;
-    size_t n = 0;
-
-    if (journal_last_observed(j, &states, &time_ms, &err) != 0)
-        return 0;
-    JSON_FOREACH (service, states) {
-        const char *state = json_str(service, "state");
-        if (state == NULL || json_int(service, "sinceMs", 0) <= since_ms || n >= NAMED_MAX)
-            continue;
-        buf_addf(list, "%s%s is %s", n ? ", " : "", json_key(service), state);
-        n++;
-    }
-    json_free(states);
-    return n;
-}
-
 struct plans_since {
     int64_t ms, own;
     struct buf *list;
@@ -45,39 +24,36 @@ static void name_plan(void *arg, const struct plan *p)
     since->n++;
 }
 
-/* Adds to the refusal what is known to have changed, and the ways out. */
+/* Adds to the refusal the plans that were carried out since, and the ways out. */
 static int name_changes(struct session *s, const struct plan *p, struct err *err)
 {
     struct journal *j = session_journal(s, err);
     const struct plan_filter filter = {.state = -1};
-    struct err ignored = ERR_INIT;
-    struct buf services, plans;
+    struct err ignored = ERR_INIT, why = *err;
+    struct buf plans;
     struct plans_since since = {.ms = p->created_ms, .own = p->id, .list = &plans};
 
-    buf_init(&services, 512);
     buf_init(&plans, 512);
-    name_services(j, p->created_ms, &services);
     journal_plan_list(j, &filter, name_plan, &since, &ignored);
-    if (services.len + plans.len > 0)
-        err_set(err, ERR_STALE, "plan %lld is stale, the store changed since it was made: %s%s%s%s",
-                (long long)p->id, services.data, services.len && plans.len ? "; " : "",
-                plans.len ? "carried out since: " : "", plans.data);
+    if (plans.len > 0)
+        err_set(err, ERR_STALE, "%s; carried out since: %s", why.text, plans.data);
     err_advise(err,
                "cancel it (plan cancel -id %lld) and make it again, or have it made anew for the "
                "store as it is with plan execute -id %lld -force -reason TEXT",
                (long long)p->id, (long long)p->id);
-    buf_release(&services);
     buf_release(&plans);
     return -1;
 }
 
 /* The same intent for the store as it is now; the plan keeps its number and name. */
-static int make_anew(struct session *s, const struct plan *p, struct out *out, struct err *err)
+static int make_anew(struct session *s, const struct plan *p, const struct plan_opts *o,
+                     struct out *out, struct err *err)
 {
     struct journal *j = session_journal(s, err);
     const struct engine *e = session_engine(s, err);
     struct connection *cn = e ? session_connection(s, err) : NULL;
-    struct intent in = {.verb = p->verb, .args = p->args, .force = true};
+    struct intent in = {
+        .verb = p->verb, .args = p->args, .force = true, .confirmed = o->confirm != NULL};
     struct plan fresh = {.id = p->id, .verb = p->verb, .args = p->args, .force = true};
     struct findings f = {0};
     int rc = -1;
@@ -99,7 +75,7 @@ out:
     return rc;
 }
 
-int stale_check(struct session *s, const struct plan *p, bool force, struct out *out,
+int stale_check(struct session *s, const struct plan *p, const struct plan_opts *o, struct out *out,
                 struct err *err)
 {
     const struct engine *e = session_engine(s, err);
@@ -110,9 +86,9 @@ int stale_check(struct session *s, const struct plan *p, bool force, struct out 
     if (cn == NULL)
         return -1;
     rc = plan_recheck(session_journal(s, err), e, cn, p, &f, err);
-    if (rc != 0 && force && (err->code == ERR_STALE || err->code == ERR_REFUSED)) {
+    if (rc != 0 && o->force && (err->code == ERR_STALE || err->code == ERR_REFUSED)) {
         err_clear(err);
-        rc = make_anew(s, p, out, err);
+        rc = make_anew(s, p, o, out, err);
     } else {
         out_finding_notes(out, &f, err);
         if (rc != 0 && err->code == ERR_STALE)

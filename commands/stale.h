@@ -5,8 +5,8 @@
 
 /*
  * Looks again at the store a plan was made for, which is about to be started for the first time.
- * Changed: ERR_STALE naming what is known to have changed; with force its tasks are made anew for
+ * Changed: ERR_STALE naming what is known to have changed; with -force its tasks are made anew for
  * the store as it is.
  */
-int stale_check(struct session *s, const struct plan *p, bool force, struct out *out,
+int stale_check(struct session *s, const struct plan *p, const struct plan_opts *o, struct out *out,
                 struct err *err);

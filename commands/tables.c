@@ -64,11 +64,17 @@ static const struct out_table table_plan_failures = {
 };
 
 const struct out_table *const plan_tables[] = {
-    &table_plan_created,     &table_plan_started,
-    &table_plan_waiting,     &table_plan_ended,
-    &table_plan_not_ended,   &table_plan_failures,
-    &table_preview,          &table_preview_tasks,
-    &table_preview_findings, NULL,
+    &table_plan_created,
+    &table_plan_started,
+    &table_plan_waiting,
+    &table_plan_ended,
+    &table_plan_not_ended,
+    &table_plan_failures,
+    &table_preview,
+    &table_preview_tasks,
+    &table_preview_findings,
+    &table_explain,
+    NULL,
 };
 
 static const char *outcome_text(enum plan_state s)
@@ -160,12 +166,14 @@ static const struct out_col preview_cols[] = {
     {"name", "NAME", OUT_STR, "what kind of plan it is"},
     {"tasksTotal", "TASKS", OUT_INT, "number of tasks"},
     {"waves", "WAVES", OUT_INT, "number of waves; the tasks of one may run at the same time"},
+    {"digest", "DIGEST", OUT_STR, "fingerprint of the observation it was made from"},
     {0},
 };
 const struct out_table table_preview = {
     .cols = preview_cols,
     .single = true,
-    .text = "Preview of {name} (tasks: {tasksTotal}, waves: {waves}); nothing was changed",
+    .text = "Preview of {name} (tasks: {tasksTotal}, waves: {waves}); nothing was changed"
+            "{?digest|\n  made from observation {digest}}",
 };
 
 static const struct out_col preview_task_cols[] = {
@@ -181,7 +189,7 @@ static const struct out_col preview_task_cols[] = {
 const struct out_table table_preview_tasks = {
     .key = "tasks",
     .cols = preview_task_cols,
-    .text = "  wave {wave}, task {task}: {what}{?why|\n      safe because {why}}"
+    .text = "  wave {wave}, task {task} [{target}]: {what}{?why|\n      safe because {why}}"
             "{?degrades|\n      meanwhile {degrades}}",
 };
 
@@ -206,6 +214,7 @@ void out_preview(struct out *out, const struct plan *p, const struct findings *f
     out_str(row, "name", p->name ? p->name : verb_title(p->verb));
     out_int(row, "tasksTotal", (int64_t)p->n_tasks);
     out_int(row, "waves", plan_last_wave(p));
+    out_str(row, "digest", p->digest);
     for (size_t i = 0; i < p->n_tasks; i++) {
         const struct task *t = &p->tasks[i];
         row = out_row(out, &table_preview_tasks);

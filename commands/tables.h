@@ -15,6 +15,7 @@ extern const struct out_table *const plan_tables[];
 /* Rows of show plans; of the tasks of a plan. */
 extern const struct out_table table_plans;
 extern const struct out_table table_preview, table_preview_tasks, table_preview_findings;
+extern const struct out_table table_explain; /* explain.h */
 
 /* How the plan stands, with the tasks that failed. */
 void out_plan_ended(struct out *out, const struct plan *p);

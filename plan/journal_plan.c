@@ -54,8 +54,9 @@ static int put_plan(struct journal *j, const struct plan *p, struct err *err)
     struct db_stmt *st =
         db_prepare(j->db,
                    "INSERT INTO plan (id, name, verb, args, force, reason, command, creator,"
-                   " state, created_ms, digest, notes) VALUES (:id, :name, :verb, :args, :force,"
-                   " :reason, :command, :creator, :state, :created, :digest, :notes)",
+                   " state, created_ms, digest, notes, observed, confirmed) VALUES (:id, :name,"
+                   " :verb, :args, :force, :reason, :command, :creator, :state, :created, :digest,"
+                   " :notes, :observed, :confirmed)",
                    err);
 
     if (st == NULL)
@@ -72,6 +73,8 @@ static int put_plan(struct journal *j, const struct plan *p, struct err *err)
     db_bind_int(st, ":created", p->created_ms);
     db_bind_str(st, ":digest", p->digest);
     bind_notes(st, p);
+    bind_json(st, ":observed", p->observed);
+    db_bind_int(st, ":confirmed", p->confirmed);
     return db_run(st, err);
 }
 
@@ -204,12 +207,16 @@ static int replace_tasks(struct journal *j, const struct plan *p, struct err *er
     db_bind_int(st, ":id", p->id);
     if (db_run(st, err) < 0)
         return -1;
-    st = db_prepare(j->db, "UPDATE plan SET digest = :digest, notes = :notes WHERE id = :id", err);
+    st = db_prepare(j->db,
+                    "UPDATE plan SET digest = :digest, notes = :notes, observed = :observed"
+                    " WHERE id = :id",
+                    err);
     if (st == NULL)
         return -1;
     db_bind_int(st, ":id", p->id);
     db_bind_str(st, ":digest", p->digest);
     bind_notes(st, p);
+    bind_json(st, ":observed", p->observed);
     if (db_run(st, err) < 0 || put_tasks(j, p, err) < 0)
         return -1;
     return put_event(j, &ev, 0, err);
@@ -226,8 +233,8 @@ int journal_plan_replace_tasks(struct journal *j, const struct plan *p, struct e
 
 #define PLAN_COLUMNS                                                                            \
     "id, name, verb, force, reason, command, creator, state, attempts, created_ms, started_ms," \
-    " ended_ms, runner_pid, digest, code, error, advice"
-enum { COL_ARGS = 17, COL_NOTES };
+    " ended_ms, runner_pid, digest, code, error, advice, confirmed"
+enum { COL_ARGS = 18, COL_NOTES, COL_OBSERVED };
 
 /* Strings are borrowed from the statement, or copied into the arena when there is one. */
 static const char *keep(struct arena *a, const char *s)
@@ -255,6 +262,7 @@ static void read_plan(struct db_stmt *st, struct arena *a, struct plan *p)
     p->code = err_by_name(db_col_str(st, 14));
     p->error = keep(a, db_col_str(st, 15));
     p->advice = keep(a, db_col_str(st, 16));
+    p->confirmed = db_col_int(st, 17) != 0;
 }
 
 /* A column of JSON, owned by the plan; NULL for NULL. */
@@ -327,8 +335,8 @@ static int load_tasks(struct journal *j, struct plan *p, struct err *err)
 
 static int load_plan(struct journal *j, struct plan *p, struct err *err)
 {
-    struct db_stmt *st =
-        db_prepare(j->db, "SELECT " PLAN_COLUMNS ", args, notes FROM plan WHERE id = :id", err);
+    struct db_stmt *st = db_prepare(
+        j->db, "SELECT " PLAN_COLUMNS ", args, notes, observed FROM plan WHERE id = :id", err);
     const struct json *notes;
     int64_t id = p->id;
     int rc;
@@ -343,7 +351,8 @@ static int load_plan(struct journal *j, struct plan *p, struct err *err)
             rc = err_set(err, ERR_INPUT, "plan %" PRId64 ": this version knows no plan %s", id,
                          db_col_str(st, 2));
         else if (read_json(st, COL_ARGS, p, &p->args, err) < 0 ||
-                 read_json(st, COL_NOTES, p, &notes, err) < 0)
+                 read_json(st, COL_NOTES, p, &notes, err) < 0 ||
+                 read_json(st, COL_OBSERVED, p, &p->observed, err) < 0)
             rc = -1;
         else
             JSON_FOREACH (note, notes)

@@ -7,6 +7,8 @@
 #include "kvsh/meta.h"
 #include "kvsh/run.h"
 
+enum { CHANGES_MAX = 5 }; /* named in a refusal */
+
 /* --- observing --- */
 
 /* {"rg1-rn1": "RUNNING", ...}, made as text: setting members one by one takes quadratic time. */
@@ -147,6 +149,22 @@ static bool is_overridden(const struct finding *one, const struct intent *in)
     }
 }
 
+/* The remedy, and how the operator takes it upon himself where that is possible. */
+static int say_way_out(const struct finding *one, struct err *err)
+{
+    const char *remedy = one->remedy != NULL ? one->remedy : "", *between = *remedy ? "; " : "";
+
+    switch (one->severity) {
+    case SEVERITY_BLOCK:
+        return err_advise(err, "%s%s-force -reason TEXT does it all the same", remedy, between);
+    case SEVERITY_CONFIRM:
+        return err_advise(err, "%s%s-force -reason TEXT -confirm STORENAME does it all the same",
+                          remedy, between);
+    default:
+        return *remedy ? err_advise(err, "%s", remedy) : -1;
+    }
+}
+
 /* from: findings before it are not of this check. */
 static int refuse_if_bad(const struct findings *f, size_t from, const struct intent *in,
                          struct err *err)
@@ -156,7 +174,7 @@ static int refuse_if_bad(const struct findings *f, size_t from, const struct int
     if (worst == NULL || is_overridden(worst, in))
         return 0;
     err_set(err, ERR_REFUSED, "refused: %s (rule %s)", worst->text, worst->rule);
-    return worst->remedy != NULL ? err_advise(err, "%s", worst->remedy) : -1;
+    return say_way_out(worst, err);
 }
 
 static void note_findings(struct plan *p, const struct findings *f, size_t from)
@@ -205,12 +223,14 @@ int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
         goto out;
     p->verb = in->verb;
     p->force = in->force;
+    p->confirmed = in->confirmed;
     p->args = plan_own(p, json_copy(in->args));
     if (e->expand(in, &c, p, err) < 0)
         goto out;
     note_findings(p, f, from);
     cluster_digest(&c, digest);
     p->digest = arena_strdup(&p->arena, digest);
+    p->observed = plan_own(p, cluster_summary(&c));
     p->state = PLAN_APPROVED;
     rc = 0;
 out:
@@ -218,10 +238,26 @@ out:
     return rc;
 }
 
+/* Names what differs from the observation the plan was made from. */
+static int refuse_stale(const struct plan *p, const struct cluster *c, struct err *err)
+{
+    struct json *now = cluster_summary(c);
+    struct buf changes;
+
+    buf_init(&changes, sizeof err->text / 2);
+    if (p->observed == NULL || summary_changes(p->observed, now, CHANGES_MAX, &changes) == 0)
+        buf_adds(&changes, "the store is not the one it was made for");
+    err_set(err, ERR_STALE, "plan %lld is stale: %s", (long long)p->id, changes.data);
+    buf_release(&changes);
+    json_free(now);
+    return err_advise(err, "look at it (verify configuration) and make a new plan");
+}
+
 int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
                  const struct plan *p, struct findings *f, struct err *err)
 {
-    const struct intent in = {.verb = p->verb, .args = p->args, .force = p->force};
+    const struct intent in = {
+        .verb = p->verb, .args = p->args, .force = p->force, .confirmed = p->confirmed};
     struct cluster c = {0};
     size_t from = f->n;
     char digest[17];
@@ -230,14 +266,11 @@ int plan_recheck(struct journal *j, const struct engine *e, struct connection *c
     if (store_observe(j, e, cn, &c, err) < 0)
         goto out;
     cluster_digest(&c, digest);
-    if (p->digest != NULL && strcmp(p->digest, digest) != 0) {
-        err_set(err, ERR_STALE, "plan %lld is stale: the store is not the one it was made for",
-                (long long)p->id);
-        err_advise(err, "look at it (verify configuration) and make a new plan");
-        goto out;
-    }
     e->check(&in, &c, f);
-    rc = refuse_if_bad(f, from, &in, err);
+    if (p->digest != NULL && strcmp(p->digest, digest) != 0)
+        rc = refuse_stale(p, &c, err);
+    else
+        rc = refuse_if_bad(f, from, &in, err);
 out:
     cluster_release(&c);
     return rc;

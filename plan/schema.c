@@ -104,8 +104,20 @@ static const char version_1[] =
     ") STRICT, WITHOUT ROWID;"
     "INSERT INTO counter VALUES ('docs_version', 0), ('observed_ms', 0);";
 
+/*
+ * A plan keeps what it was made from in words, so that a refusal can name what changed since. The
+ * identity tells this journal from others of the same user on the same machine: it is part of the
+ * owner of leases.
+ */
+static const char version_2[] =
+    "ALTER TABLE plan ADD COLUMN observed TEXT CHECK (observed IS NULL OR json_valid(observed));"
+    "ALTER TABLE plan ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0"
+    " CHECK (confirmed IN (0, 1));"
+    "INSERT INTO counter VALUES ('identity', abs(random() % 4294967296));";
+
 static const struct db_migration migrations[] = {
     {1, version_1},
+    {2, version_2},
     {0, NULL},
 };
 

@@ -1,8 +1,9 @@
 /*
- * struct cluster: one store at one moment, normalised for all engines: what is declared (the journal's
- * documents) beside what the nodes said. Everything it holds lives in its arena.
+ * struct cluster: one store at one moment, normalised for all engines: what is declared (the
+ * journal's documents) beside what the nodes said. Everything it holds lives in its arena.
  *
- * All show, verify, ping, completion and safety work on this. A silent node is a fact in here, not an error.
+ * All show, verify, ping, completion and safety work on this. A silent node is a fact in here, not
+ * an error.
  */
 #pragma once
 
@@ -42,7 +43,7 @@ struct zone {
 
 struct storage_dir {
     const char *path;
-    const char *state; /* "ok", "missing", "replaced", "readonly", "full", "unreadable" */
+    const char *state;  /* "ok", "missing", "replaced", "readonly", "full", "unreadable" */
     const char *detail; /* sentence, or NULL */
     int64_t free_bytes, total_bytes; /* -1: unknown */
 };
@@ -58,7 +59,8 @@ struct node {
     const char *version;
     int capacity;
     int ha_first, ha_last;
-    const char *reported_id, *reported_store; /* what the node itself says it is; NULL: nothing yet */
+    const char *reported_id,
+        *reported_store; /* what the node itself says it is; NULL: nothing yet */
     struct storage_dir *dirs;
     size_t n_dirs;
     int64_t started_ms;
@@ -80,10 +82,10 @@ struct service {
     enum role role;
     const char *membership; /* the store's own word for its place in the cluster, or NULL */
     const char *duties;     /* what it does there ("kv, index"), or NULL: what its kind says */
-    const char *detail;    /* why it is not as it should be; NULL when well */
-    const char *dir_state; /* as storage_dir.state, NULL unknown */
-    int64_t sequence;      /* -1: unknown */
-    int64_t lag;           /* of a replica, in the unit of sequence; -1 unknown */
+    const char *detail;     /* why it is not as it should be; NULL when well */
+    const char *dir_state;  /* as storage_dir.state, NULL unknown */
+    int64_t sequence;       /* -1: unknown */
+    int64_t lag;            /* of a replica, in the unit of sequence; -1 unknown */
     bool in_sync;
     int64_t started_ms;
     int64_t used_bytes, max_bytes; /* memory; -1 unknown, max 0 none */
@@ -92,7 +94,7 @@ struct service {
 };
 
 struct shard {
-    const char *id; /* rg1 */
+    const char *id;           /* rg1 */
     struct slot_range *slots; /* declared */
     size_t n_slots;
     int partitions;
@@ -107,7 +109,7 @@ struct pool {
 /* A body of data with settings of its own, in stores that have such. Numbers: -1 unknown. */
 struct bucket {
     const char *name, *type;
-    int replicas; /* further copies of each item */
+    int replicas;                                /* further copies of each item */
     int64_t quota_bytes, used_bytes, disk_bytes; /* memory allowed and used; disk used */
     int64_t items, ops;                          /* ops: per second */
     const char *detail;                          /* worth knowing, or NULL */
@@ -134,11 +136,11 @@ struct store_setting {
 struct cluster {
     struct arena arena;
     const char *store, *engine;
-    const char *identity;    /* by which a foreign store can be told from another; NULL: none */
-    bool is_foreign;         /* zones, nodes and services are the store's own, not declared here */
-    const char *title;       /* what a foreign store calls itself, or NULL */
-    int64_t observed_ms;     /* 0: declared only, nobody was asked */
-    int64_t sequence;        /* of the declared topology */
+    const char *identity; /* by which a foreign store can be told from another; NULL: none */
+    bool is_foreign;      /* zones, nodes and services are the store's own, not declared here */
+    const char *title;    /* what a foreign store calls itself, or NULL */
+    int64_t observed_ms;  /* 0: declared only, nobody was asked */
+    int64_t sequence;     /* of the declared topology */
     int partitions;
     int64_t metadata_version;
     struct zone *zones;
@@ -163,7 +165,8 @@ struct cluster {
 
 void cluster_release(struct cluster *c);
 
-/* NULL when there is none, or no id is given. Ids may be given without their prefix where it is unambiguous ("1" for sn1). */
+/* NULL when there is none, or no id is given. Ids may be given without their prefix where it is
+ * unambiguous ("1" for sn1). */
 struct zone *cluster_zone(const struct cluster *c, const char *id_or_name);
 struct node *cluster_node(const struct cluster *c, const char *id);
 struct service *cluster_service(const struct cluster *c, const char *id);
@@ -183,3 +186,16 @@ const char *role_name(enum role r);     /* "MASTER", "REPLICA"; "" for none */
  * ownership; not counters, not times. It detects change, it does not authenticate.
  */
 void cluster_digest(const struct cluster *c, char out[17]);
+
+/*
+ * The same in words, for naming what changed: [[subject, text], ...] in order of subject, e.g.
+ * ["rg1-rn2", "RUNNING,REPLICA"]. New object.
+ */
+struct json *cluster_summary(const struct cluster *c);
+/*
+ * Appends what differs between two summaries, "rg1-rn2 was RUNNING,REPLICA and is STOPPED; ...", at
+ * most max of them and then how many more. Returns how many there are.
+ */
+struct buf;
+size_t summary_changes(const struct json *before, const struct json *now, size_t max,
+                       struct buf *out);

@@ -101,8 +101,10 @@ struct plan {
     enum plan_state state;
     int attempts;
     int64_t created_ms, started_ms, ended_ms;
-    int64_t runner_pid; /* while RUNNING */
-    const char *digest; /* of the observation it was made from; NULL: not previewed */
+    int64_t runner_pid;          /* while RUNNING */
+    bool confirmed;              /* the store's name was given with -confirm */
+    const char *digest;          /* of the observation it was made from; NULL: not previewed */
+    const struct json *observed; /* that observation's summary (cluster.h); NULL: not kept */
     const char *
         *notes; /* what spoke against it when it was made and was overridden or only a warning */
     size_t n_notes;

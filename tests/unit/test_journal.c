@@ -107,7 +107,7 @@ static void a_newer_file_is_refused(void)
     ok(b.journal == NULL);
     is_int(err.code, ERR_INPUT);
     has_str(err.text, "format 99");
-    patch(path, 60, "\0\0\0\1");
+    patch(path, 60, "\0\0\0\2");
     b.journal = journal_open(b.dir, false, &err);
     ok(b.journal != NULL);
     is_int(journal_last_plan(b.journal), 1);

@@ -87,7 +87,7 @@ static void what_blocks_refuses(void)
     ok(make(&b, cn, "{\"warn\":true,\"block\":true}", false, &t) < 0);
     is_int(t.err.code, ERR_REFUSED);
     is_str(t.err.text, "refused: 1 of 3 primaries would be left (rule majority)");
-    is_str(t.err.advice, "start rg1-rn2 first");
+    is_str(t.err.advice, "start rg1-rn2 first; -force -reason TEXT does it all the same");
     is_int(t.findings.n, 3);
     is_int(t.plan.n_tasks, 0);
     trial_end(&t);
@@ -192,9 +192,13 @@ static void a_preview_grows_stale(void)
     cn = declare(&b);
     ok(make(&b, cn, "{}", false, &t) == 0);
     ok(plan_recheck(b.journal, &fake_engine, cn, &t.plan, &u.findings, &u.err) == 0);
+    ok(journal_plan_create(b.journal, &t.plan, &t.err) == 0);
+    plan_release(&t.plan); /* what the journal kept is what is compared */
+    ok(journal_plan_load(b.journal, 1, &t.plan, &t.err) == 0);
     world_add(b.world, "done rg1-rn2"); /* somebody started it meanwhile */
     ok(plan_recheck(b.journal, &fake_engine, cn, &t.plan, &u.findings, &u.err) < 0);
     is_int(u.err.code, ERR_STALE);
+    has_str(u.err.text, "plan 1 is stale: rg1-rn2 was UNREACHABLE and is RUNNING");
     trial_end(&u);
     trial_end(&t);
 
