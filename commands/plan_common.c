@@ -161,10 +161,16 @@ int plan_run(struct session *s, struct plan_run *run, struct out *out, struct er
     return plan_follow(s, run->id, run->opts->timeout_ms, out, err);
 }
 
+/* Ctrl-C ends waiting for the lock. */
+bool plan_stopped(void)
+{
+    return shell_interrupts() > 0;
+}
+
 int plan_submit(struct session *s, const struct plan_request *r, struct out *out, struct err *err)
 {
     const bool preview = session_is_preview(s), start = !preview && !r->opts->noexecute;
-    struct plan_run run = {.lock = {.fd = -1}, .opts = r->opts};
+    struct plan_run run = {.lock = {.fd = -1, .stopped = plan_stopped}, .opts = r->opts};
     struct journal *j = session_journal(s, err);
     struct findings f = {0};
     struct plan p = {0};

@@ -36,6 +36,9 @@ struct plan_request {
  */
 int plan_submit(struct session *s, const struct plan_request *r, struct out *out, struct err *err);
 
+/* Ctrl-C while waiting for a lock: struct plan_lock asks. */
+bool plan_stopped(void);
+
 /* A plan about to be carried out. */
 struct plan_run {
     int64_t id;

@@ -78,7 +78,7 @@ out:
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
-    struct plan_run run = {.lock = {.fd = -1}, .opts = &o->plan};
+    struct plan_run run = {.lock = {.fd = -1, .stopped = plan_stopped}, .opts = &o->plan};
     int rc = -1;
 
     if (plan_check_opts(s, &o->plan, err) == 0 && (run.id = plan_resolve(s, &o->ref, err)) != 0 &&
