@@ -59,7 +59,8 @@ struct service {
     char detail[512];     /* why it failed or what is wrong; "" when well */
     struct operation *op; /* the change under way, or NULL */
     int failures;         /* starts in a row that did not last */
-    int64_t restart_at;   /* of time_mono_ms(); 0: no restart is due */
+    int64_t elected_at; /* of time_mono_ms(), when this process last became primary; 0: not known */
+    int64_t restart_at; /* of time_mono_ms(); 0: no restart is due */
     enum dir_state dir_state;
     char dir_detail[256];
     struct log_position log_position;

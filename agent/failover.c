@@ -1,5 +1,6 @@
 /* A replica takes over. An OK to CLUSTER FAILOVER proves nothing: only the role does. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kvsh/fs.h"
@@ -8,12 +9,21 @@
 #include "agent/clock.h"
 #include "agent/member.h"
 
-enum { ASK_MS = 2000, TURN_MS = 6000, TURNS = 2, LOOK_MS = 20, LOOK_MAX_MS = 200 };
+enum {
+    ASK_MS = 2000,
+    TURN_MS = 6000,
+    TURNS = 2,
+    LOOK_MS = 20,
+    LOOK_MAX_MS = 200,
+    NODE_TIMEOUT_MS = 5000, /* redis.conf, see launch.c */
+    AUTH_TIMEOUT_MIN_MS = 2000,
+};
 
 struct look {
     bool is_primary, link_up;
     char primary_id[REDIS_ID_LEN + 1];
     bool primary_connected, primary_failed;
+    int64_t epoch, primary_epoch; /* of their configuration */
 };
 
 static int look(const struct member *m, struct look *out, struct problem *pb)
@@ -35,7 +45,9 @@ static int look(const struct member *m, struct look *out, struct problem *pb)
     }
     if (rc == 0) {
         memcpy(out->primary_id, redis_nodes_myself(&nodes)->primary_id, sizeof out->primary_id);
+        out->epoch = redis_nodes_myself(&nodes)->epoch;
         primary = redis_nodes_find(&nodes, out->primary_id);
+        out->primary_epoch = primary ? primary->epoch : 0;
         out->primary_connected = primary && primary->link_up;
         out->primary_failed = primary && redis_node_has_flag(primary, "fail");
     }
@@ -103,58 +115,122 @@ static bool must_end(struct operation *op, int ms)
     return end;
 }
 
-/* 1: it has become primary; 0: not within the turn; -1: it cannot be asked, or the operation must
- * end. */
-static int await_primary(struct operation *op, const struct member *m, struct problem *pb)
+/* --- the time between two elections ---
+ *
+ * A replica that was elected within the last 4 x cluster-node-timeout holds no new election: it
+ * takes the votes of the last one, with the epoch of that one, becomes primary for an instant and
+ * is put back by the others (seen with redis 7.0.15). Meanwhile the primary holds all writes for 5
+ * s. So that time is waited for first.
+ */
+
+static int64_t election_interval_ms(struct agent *a, const char *id)
+{
+    const struct service *s;
+    const char *text;
+    int64_t timeout = NODE_TIMEOUT_MS;
+
+    pthread_mutex_lock(&a->lock);
+    s = agent_service(a, id);
+    text = s ? json_str(s->params, "cluster-node-timeout") : NULL;
+    if (text)
+        timeout = strtol(text, NULL, 10);
+    pthread_mutex_unlock(&a->lock);
+    timeout = 2 * timeout < AUTH_TIMEOUT_MIN_MS ? AUTH_TIMEOUT_MIN_MS : 2 * timeout;
+    return 2 * timeout;
+}
+
+static void remember_election(struct operation *op)
+{
+    pthread_mutex_lock(&op->agent->lock);
+    op->service->elected_at = time_mono_ms();
+    pthread_mutex_unlock(&op->agent->lock);
+}
+
+static int await_election(struct operation *op, const struct member *m, struct problem *pb)
+{
+    int64_t interval = election_interval_ms(op->agent, m->id), elected;
+
+    pthread_mutex_lock(&op->agent->lock);
+    elected = op->service->elected_at;
+    pthread_mutex_unlock(&op->agent->lock);
+    while (elected && time_mono_ms() < elected + interval) {
+        operation_report(op, -1,
+                         "%lld s to pass: %s stood for election just before, redis holds no second "
+                         "election within %lld s",
+                         (long long)(elected + interval - time_mono_ms()) / 1000 + 1, m->id,
+                         (long long)interval / 1000);
+        if (must_end(op, LOOK_MAX_MS))
+            return problem_set(pb, PROBLEM_INTERNAL, "failover to %s: given up before it was sent",
+                               m->id);
+    }
+    return 0;
+}
+
+/* 1: it has become primary, and stays it; 0: not within the turn; -1: it cannot be asked, or the
+ * operation must end. */
+static int await_primary(struct operation *op, const struct member *m, int64_t old_epoch,
+                         struct problem *pb)
 {
     int64_t deadline = time_mono_ms() + TURN_MS;
     int pause = LOOK_MS;
 
     do {
-        bool is_primary;
+        struct look l;
 
         if (must_end(op, pause))
             return problem_set(pb, PROBLEM_INTERNAL, "failover to %s: given up, it may come yet",
                                m->id);
-        if (member_is_primary(m, &is_primary, pb) < 0)
+        if (look(m, &l, pb) < 0)
             return -1;
-        if (is_primary)
+        if (l.is_primary && l.epoch > old_epoch)
             return 1;
         pause = pause * 2 < LOOK_MAX_MS ? pause * 2 : LOOK_MAX_MS;
     } while (time_mono_ms() < deadline);
     return 0;
 }
 
+static void succeeded(struct operation *op, const struct member *m)
+{
+    operation_result(op, "%s is primary now", m->id);
+    agent_log(op->agent, LOG_INFO, m->id, "%s is primary now (%s failover)", m->id, op->mode);
+}
+
 int failover_run(struct operation *op, struct problem *pb)
 {
+    bool is_takeover = strcmp(op->mode, "takeover") == 0;
     struct member m;
     struct look l;
 
-    if (member_find(op->agent, op->service_id, &m, pb) < 0 || look(&m, &l, pb) < 0)
-        return -1;
-    if (l.is_primary) {
-        operation_result(op, "%s is primary already", m.id);
-        return 0;
-    }
-    if (strcmp(op->mode, "graceful") == 0 && check_graceful(&m, &l, pb) < 0)
+    if (member_find(op->agent, op->service_id, &m, pb) < 0)
         return -1;
     for (int turn = 0; turn < TURNS; turn++) {
         int rc;
 
+        if ((!is_takeover && await_election(op, &m, pb) < 0) || look(&m, &l, pb) < 0)
+            return -1;
+        if (l.is_primary) {
+            operation_result(op, "%s is primary already", m.id);
+            return 0;
+        }
+        if (strcmp(op->mode, "graceful") == 0 && check_graceful(&m, &l, pb) < 0)
+            return -1;
         operation_report(op, -1, "%s to become primary", m.id);
+        /* An election that was lost counts, too: the next turn waits. */
+        remember_election(op);
         rc = send_failover(&m, op->mode, pb);
         if (rc == 0)
-            rc = await_primary(op, &m, pb);
+            rc = await_primary(op, &m, l.primary_epoch, pb);
         if (rc < 0)
             return -1;
         if (rc > 0) {
-            operation_result(op, "%s is primary now", m.id);
-            agent_log(op->agent, LOG_INFO, m.id, "%s is primary now (%s failover)", m.id, op->mode);
+            succeeded(op, &m);
             return 0;
         }
     }
-    problem_set(pb, PROBLEM_TIMEOUT, "failover to %s: it has not become primary within %d s", m.id,
-                TURNS * TURN_MS / 1000);
+    problem_set(pb, PROBLEM_TIMEOUT,
+                "failover to %s: it has not become primary in %d attempts of "
+                "%d s",
+                m.id, TURNS, TURN_MS / 1000);
     return problem_advise(pb, "check that primary and replica see each other, then repeat; with "
                               "fewer than three primaries and a dead one only takeover works");
 }

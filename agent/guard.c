@@ -13,7 +13,6 @@
 
 #include "agent/launch.h"
 
-#define LOCK_FILE "kvagentd.lock"
 #define NODES_CONF_LIMIT ((size_t)16 << 20)
 
 static int refuse_missing(const struct launch *l, const char *why, struct problem *pb)
@@ -63,7 +62,7 @@ static int guard_env(const struct launch *l, struct guard *g, struct problem *pb
 
 static int guard_lock(const struct launch *l, struct guard *g, struct problem *pb)
 {
-    char *path = xasprintf("%s/" LOCK_FILE, l->env);
+    char *path = xasprintf("%s/" ENV_LOCK_FILE, l->env);
     int rc = 0;
 
     g->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -99,15 +98,7 @@ static int guard_port(const struct launch *l, int port, const char *what, struct
         pb, "find it with ss -ltnp 'sport = :%d' and end it, then repeat the start", port);
 }
 
-/* What nodes.conf says about this node itself. */
-struct identity {
-    bool is_there;
-    char id[REDIS_ID_LEN + 1];
-    bool is_primary;
-    int slots;
-};
-
-static void identity_read(const char *path, struct identity *who)
+void identity_read(const char *path, struct identity *who)
 {
     struct arena a = {NULL};
     struct redis_nodes nodes;
@@ -116,6 +107,7 @@ static void identity_read(const char *path, struct identity *who)
     char *text = fs_read(path, NODES_CONF_LIMIT, NULL, &err);
 
     memset(who, 0, sizeof *who);
+    who->has_file = text != NULL;
     /* A damaged file is left to redis, which refuses it. */
     if (text && redis_nodes_decode(text, &a, &nodes, &err) == 0)
         me = redis_nodes_myself(&nodes);

@@ -27,3 +27,4 @@ HANDLER(replicate_post);
 HANDLER(forget_post);
 HANDLER(failover_post);
 HANDLER(data_post);
+HANDLER(wipe_post);

@@ -43,5 +43,17 @@ struct guard {
 };
 int guard_check(const struct launch *l, struct guard *g, struct problem *pb);
 
+/* What nodes.conf says about this node itself. */
+struct identity {
+    bool has_file, is_there; /* the file; a line about itself in it */
+    char id[REDIS_ID_LEN + 1];
+    bool is_primary;
+    int slots;
+};
+void identity_read(const char *path, struct identity *who);
+
+/* The name of the file in a data directory whose lock says that a process uses it. */
+#define ENV_LOCK_FILE "kvagentd.lock"
+
 /* The last bytes of a text file, "" when there is none; free() it. */
 char *file_tail(const char *path, size_t bytes);

@@ -29,6 +29,7 @@ static const struct route routes[] = {
     {"POST", "/v1/services/{id}/forget", forget_post, SMALL},
     {"POST", "/v1/services/{id}/failover", failover_post, SMALL},
     {"POST", "/v1/services/{id}/data", data_post, DATA_BODY},
+    {"POST", "/v1/services/{id}/wipe", wipe_post, SMALL},
     {"GET", "/v1/operations/{n}", operation_get, .query = {"wait"}},
     {"GET", "/v1/events", events_get, .query = {"after", "wait", "limit"}},
     {"GET", "/v1/metadata", metadata_get_doc},

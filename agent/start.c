@@ -77,6 +77,7 @@ static void take_process(struct start *st)
 {
     pthread_mutex_lock(&st->a->lock);
     st->s->proc = st->proc;
+    st->s->elected_at = 0;
     st->s->pidfd = proc_watch(&st->proc);
     agent_changed(st->a);
     pthread_mutex_unlock(&st->a->lock);

@@ -37,10 +37,10 @@ static int add_zone(struct session *s, const struct service_opts *o, struct json
     return rc;
 }
 
-int services_submit(struct session *s, enum verb verb, const struct service_opts *o,
-                    struct out *out, struct err *err)
+int services_args(struct session *s, const struct service_opts *o, struct json *args,
+                  struct err *err)
 {
-    struct json *args = json_object(), *list;
+    struct json *list;
 
     if (o->all_rns)
         json_set_bool(args, "allRns", true);
@@ -50,7 +50,15 @@ int services_submit(struct session *s, enum verb verb, const struct service_opts
             json_push_str(list, o->services.v[i]);
         json_set(args, "services", list);
     }
-    if (add_zone(s, o, args, err) != 0) {
+    return add_zone(s, o, args, err);
+}
+
+int services_submit(struct session *s, enum verb verb, const struct service_opts *o,
+                    struct out *out, struct err *err)
+{
+    struct json *args = json_object();
+
+    if (services_args(s, o, args, err) != 0) {
         json_free(args);
         return -1;
     }

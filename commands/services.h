@@ -1,5 +1,5 @@
-/* The options by which plan start-service and stop-service name services, and the intent made of
- * them. */
+/* The options by which plans name services (start-service, stop-service, restart-service,
+ * verify-data), and the intent made of them. */
 #pragma once
 
 #include "commands/plan_common.h"
@@ -13,5 +13,8 @@ struct service_opts {
 
 extern const struct opt service_options[];
 
+/* Puts the services into args. */
+int services_args(struct session *s, const struct service_opts *o, struct json *args,
+                  struct err *err);
 int services_submit(struct session *s, enum verb verb, const struct service_opts *o,
                     struct out *out, struct err *err);

@@ -73,19 +73,6 @@ static void check_deploy_topology(const struct intent *in, const struct cluster 
     }
 }
 
-static const char *dir_state(const struct cluster *c, const struct service *s)
-{
-    const struct node *n = cluster_node(c, s->node);
-
-    if (s->dir_state != NULL)
-        return s->dir_state;
-    for (size_t i = 0; n != NULL && s->storage_dir != NULL && i < n->n_dirs; i++) {
-        if (strcmp(n->dirs[i].path, s->storage_dir) == 0)
-            return n->dirs[i].state;
-    }
-    return NULL;
-}
-
 bool redis_selected(const struct selection *sel, const struct service *s)
 {
     for (size_t i = 0; i < sel->n; i++) {
@@ -112,15 +99,14 @@ struct service *redis_successor(const struct cluster *c, const struct service *s
 
     for (size_t i = 0; i < c->n_services; i++) {
         struct service *r = &c->services[i];
-        const char *dir = dir_state(c, r);
         long rank;
 
         if (r->shard == NULL || strcmp(r->shard, s->shard) != 0 || r->role != ROLE_REPLICA ||
             r->status != STATUS_RUNNING || !r->in_sync || redis_selected(sel, r))
             continue;
         /* A sound directory first, then the node with the fewest primaries. */
-        rank =
-            (dir == NULL || strcmp(dir, "ok") == 0 ? 0 : 1000000) + (long)primaries_on(c, r->node);
+        rank = (redis_dir_is_bad(c, r) ? 1000000 : 0) + (long)primaries_on(c, r->node) +
+               (sel->heirs != NULL ? sel->heirs[cluster_node(c, r->node) - c->nodes] : 0);
         if (best == NULL || rank < best_rank) {
             best = r;
             best_rank = rank;
@@ -129,48 +115,24 @@ struct service *redis_successor(const struct cluster *c, const struct service *s
     return best;
 }
 
-static size_t copies_left(const struct cluster *c, const char *shard, const struct selection *sel)
+/* What is true of each way to take the selection down at once. */
+static void check_down(const struct cluster *c, const struct selection *sel, struct findings *f)
 {
-    size_t left = 0;
+    bool any = false;
 
-    for (size_t i = 0; i < c->n_services; i++) {
-        const struct service *s = &c->services[i];
-        left += s->shard && strcmp(s->shard, shard) == 0 && s->status == STATUS_RUNNING &&
-                !redis_selected(sel, s);
+    for (size_t i = 0; i < sel->n; i++) {
+        const struct service *s = sel->v[i];
+        if (!redis_rule_reachable(c, s, f) || s->status != STATUS_RUNNING)
+            continue;
+        any = true;
+        redis_rule_copies(c, s, sel, f);
+        redis_rule_slots(c, s, f);
     }
-    return left;
-}
-
-static void check_stop_one(const struct cluster *c, const struct service *s,
-                           const struct selection *sel, struct findings *f)
-{
-    const struct node *n = cluster_node(c, s->node);
-    size_t left = copies_left(c, s->shard, sel);
-
-    if (n == NULL || n->status != STATUS_RUNNING) {
-        findings_add(f, SEVERITY_FATAL, "node-unreachable", s->id, "%s cannot be stopped: %s",
-                     s->id, n ? n->detail : "its node is not known");
-        findings_remedy(f, "the agent of %s does the stopping; start it first", s->node);
+    if (!any)
         return;
-    }
-    if (s->status != STATUS_RUNNING)
-        return;
-    if (left == 0) {
-        findings_add(f, SEVERITY_BLOCK, "last-copy", s->id,
-                     "stopping %s leaves shard %s without a live copy (0 of %zu)", s->id, s->shard,
-                     cluster_live_copies(c, s->shard));
-        findings_remedy(f, "start another service of %s first; 'show topology' lists them",
-                        s->shard);
-    } else if (s->role == ROLE_MASTER && redis_successor(c, s, sel) == NULL) {
-        findings_add(f, SEVERITY_BLOCK, "no-replica", s->id,
-                     "%s is the primary of %s and no replica in sync could take over", s->id,
-                     s->shard);
-        findings_remedy(f, "wait until a replica of %s is in sync: 'verify configuration'",
-                        s->shard);
-    } else if (left == 1) {
-        findings_add(f, SEVERITY_NOTE, "one-copy", s->shard,
-                     "shard %s has one live copy while %s is down", s->shard, s->id);
-    }
+    redis_rule_majority(c, sel, f);
+    redis_rule_second_node(c, sel, true, f);
+    redis_rule_settle(c, sel, f);
 }
 
 static void check_stop(const struct intent *in, const struct cluster *c, struct findings *f)
@@ -181,10 +143,8 @@ static void check_stop(const struct intent *in, const struct cluster *c, struct 
 
     /* What cannot be selected is expand's to refuse. Stopping the whole store is meant as it is
      * said. */
-    if (redis_select(in, c, &arena, &sel, &err) == 0 && !sel.whole_store) {
-        for (size_t i = 0; i < sel.n; i++)
-            check_stop_one(c, sel.v[i], &sel, f);
-    }
+    if (redis_select(in, c, &arena, &sel, &err) == 0 && !sel.whole_store)
+        check_down(c, &sel, f);
     arena_release(&arena);
 }
 
@@ -197,11 +157,10 @@ static void check_start(const struct intent *in, const struct cluster *c, struct
     if (redis_select(in, c, &arena, &sel, &err) == 0) {
         for (size_t i = 0; i < sel.n; i++) {
             const struct service *s = sel.v[i];
-            const char *dir = dir_state(c, s);
-            if (s->status != STATUS_RUNNING && dir != NULL && strcmp(dir, "ok") != 0)
+            if (s->status != STATUS_RUNNING && redis_dir_is_bad(c, s))
                 findings_add(f, SEVERITY_NOTE, "dir-unusable", s->id,
                              "storage directory %s of %s on %s is %s", s->storage_dir, s->id,
-                             s->node, dir);
+                             s->node, redis_dir_state(c, s));
         }
     }
     arena_release(&arena);
@@ -211,9 +170,16 @@ void redis_check(const struct intent *in, const struct cluster *c, struct findin
 {
     static void (*const checks[VERB_COUNT])(const struct intent *, const struct cluster *,
                                             struct findings *) = {
-        [VERB_DEPLOY_ZONE] = check_deploy_zone,   [VERB_DEPLOY_SN] = check_deploy_sn,
-        [VERB_DEPLOY_ADMIN] = check_deploy_admin, [VERB_DEPLOY_TOPOLOGY] = check_deploy_topology,
-        [VERB_START_SERVICE] = check_start,       [VERB_STOP_SERVICE] = check_stop,
+        [VERB_DEPLOY_ZONE] = check_deploy_zone,
+        [VERB_DEPLOY_SN] = check_deploy_sn,
+        [VERB_DEPLOY_ADMIN] = check_deploy_admin,
+        [VERB_DEPLOY_TOPOLOGY] = check_deploy_topology,
+        [VERB_START_SERVICE] = check_start,
+        [VERB_STOP_SERVICE] = check_stop,
+        [VERB_RESTART_SERVICE] = redis_check_restart,
+        [VERB_FAILOVER] = redis_check_failover,
+        [VERB_NETWORK_RESTORE] = redis_check_restore,
+        [VERB_REMOVE_NODE] = check_stop,
     };
 
     if (checks[in->verb] != NULL)

@@ -270,11 +270,31 @@ static void effect_stopped(struct plan *p, struct task *t, bool stopped)
     t->effects = plan_own(p, effects);
 }
 
-static const char *place(struct plan *p, const struct cluster *c, const struct service *s)
+const char *redis_place(struct plan *p, const struct cluster *c, const struct service *s)
 {
     const struct node *n = cluster_node(c, s->node);
 
     return n ? arena_printf(&p->arena, "%s (%s:%d)", n->id, n->host, n->port) : s->node;
+}
+
+void redis_task_arg(struct plan *p, struct task *t, const char *name, struct json *value)
+{
+    struct json *args = t->args ? json_copy(t->args) : json_object();
+
+    json_set(args, name, value);
+    t->args = plan_own(p, args);
+}
+
+struct task *redis_add_start(struct plan *p, const struct cluster *c, const struct service *s,
+                             int wave)
+{
+    struct task *t = plan_add_task(p, wave, "start", s->id, s->node);
+
+    redis_task_arg(p, t, "fresh", json_boolean(false));
+    effect_stopped(p, t, false);
+    task_what(p, t, "start %s on %s", s->id, redis_place(p, c, s));
+    t->why = "an empty primary is never started; an empty replica copies its shard again";
+    return t;
 }
 
 static int expand_start(const struct intent *in, const struct cluster *c, struct plan *p,
@@ -285,25 +305,14 @@ static int expand_start(const struct intent *in, const struct cluster *c, struct
     if (redis_select(in, c, &p->arena, &sel, err) != 0)
         return -1;
     for (size_t i = 0; i < sel.n; i++) {
-        const struct service *s = sel.v[i];
-        struct json *args;
-        struct task *t;
-
-        if (s->status == STATUS_RUNNING && s->stopped_by == 0)
-            continue;
-        t = plan_add_task(p, 1, "start", s->id, s->node);
-        args = json_object();
-        json_set_bool(args, "fresh", false);
-        t->args = plan_own(p, args);
-        effect_stopped(p, t, false);
-        task_what(p, t, "start %s on %s", s->id, place(p, c, s));
-        t->why = "an empty primary is never started; an empty replica copies its shard again";
+        if (sel.v[i]->status != STATUS_RUNNING || sel.v[i]->stopped_by != 0)
+            redis_add_start(p, c, sel.v[i], 1);
     }
     return 0;
 }
 
-static void add_handover(struct plan *p, const struct cluster *c, const struct service *s,
-                         const struct service *to, int wave)
+struct task *redis_add_handover(struct plan *p, const struct cluster *c, const struct service *s,
+                                const struct service *to, int wave)
 {
     struct json *args = json_object();
     struct task *t = plan_add_task(p, wave, "handover", s->id, to->node);
@@ -311,42 +320,53 @@ static void add_handover(struct plan *p, const struct cluster *c, const struct s
     json_set_str(args, "to", to->id);
     t->args = plan_own(p, args);
     task_what(p, t, "hand shard %s over from %s to %s on %s", s->shard, s->id, to->id,
-              place(p, c, to));
+              redis_place(p, c, to));
     t->why = "the replica is in sync; the primary holds writes back until it has everything";
     t->degrades = "writes to the shard pause for about 50 ms";
+    return t;
 }
 
-static void add_stop(struct plan *p, const struct cluster *c, const struct service *s, int wave,
-                     bool whole_store)
+struct task *redis_add_stop(struct plan *p, const struct cluster *c, const struct service *s,
+                            int wave)
 {
-    struct json *args = json_object();
     struct task *t = plan_add_task(p, wave, "stop", s->id, s->node);
 
-    json_set_bool(args, "asPrimary", whole_store);
-    t->args = plan_own(p, args);
+    redis_task_arg(p, t, "asPrimary", json_boolean(false));
     effect_stopped(p, t, true);
-    task_what(p, t, "stop %s on %s", s->id, place(p, c, s));
+    task_what(p, t, "stop %s on %s", s->id, redis_place(p, c, s));
     t->degrades = arena_printf(&p->arena, "shard %s has one copy fewer", s->shard);
+    return t;
+}
+
+/* Primaries hand over first. Answers the wave that comes then. */
+static int add_handovers(struct plan *p, const struct cluster *c, struct selection *sel)
+{
+    int wave = 1;
+
+    sel->heirs = arena_alloc(&p->arena, (c->n_nodes + 1) * sizeof *sel->heirs);
+    for (size_t i = 0; i < sel->n && !sel->whole_store; i++) {
+        const struct service *s = sel->v[i];
+        const struct service *to = s->role == ROLE_MASTER && s->status == STATUS_RUNNING
+                                       ? redis_successor(c, s, sel)
+                                       : NULL;
+        if (to == NULL)
+            continue;
+        redis_add_handover(p, c, s, to, 1);
+        sel->heirs[cluster_node(c, to->node) - c->nodes]++;
+        wave = 2;
+    }
+    return wave;
 }
 
 static int expand_stop(const struct intent *in, const struct cluster *c, struct plan *p,
                        struct err *err)
 {
     struct selection sel = {0};
-    int wave = 1;
+    int wave;
 
     if (redis_select(in, c, &p->arena, &sel, err) != 0)
         return -1;
-    for (size_t i = 0; i < sel.n && !sel.whole_store; i++) {
-        const struct service *s = sel.v[i];
-        const struct service *to = s->role == ROLE_MASTER && s->status == STATUS_RUNNING
-                                       ? redis_successor(c, s, &sel)
-                                       : NULL;
-        if (to != NULL) {
-            add_handover(p, c, s, to, 1);
-            wave = 2;
-        }
-    }
+    wave = add_handovers(p, c, &sel);
     /* The whole store: replicas first, so that no primary loses copies it still feeds while it
      * stops. */
     for (int primaries = 0; primaries <= (sel.whole_store ? 1 : 0); primaries++) {
@@ -355,7 +375,8 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
             if (s->status == STATUS_STOPPED && s->stopped_by != 0)
                 continue;
             if (!sel.whole_store || (s->role == ROLE_MASTER) == (primaries == 1))
-                add_stop(p, c, s, wave + primaries, sel.whole_store || in->force);
+                redis_task_arg(p, redis_add_stop(p, c, s, wave + primaries), "asPrimary",
+                               json_boolean(sel.whole_store || in->force));
         }
     }
     return 0;
@@ -365,9 +386,15 @@ int redis_expand(const struct intent *in, const struct cluster *c, struct plan *
 {
     static int (*const expanders[VERB_COUNT])(const struct intent *, const struct cluster *,
                                               struct plan *, struct err *) = {
-        [VERB_DEPLOY_ZONE] = expand_deploy_zone,   [VERB_DEPLOY_SN] = expand_deploy_sn,
-        [VERB_DEPLOY_ADMIN] = expand_deploy_admin, [VERB_DEPLOY_TOPOLOGY] = expand_deploy_topology,
-        [VERB_START_SERVICE] = expand_start,       [VERB_STOP_SERVICE] = expand_stop,
+        [VERB_DEPLOY_ZONE] = expand_deploy_zone,
+        [VERB_DEPLOY_SN] = expand_deploy_sn,
+        [VERB_DEPLOY_ADMIN] = expand_deploy_admin,
+        [VERB_DEPLOY_TOPOLOGY] = expand_deploy_topology,
+        [VERB_START_SERVICE] = expand_start,
+        [VERB_STOP_SERVICE] = expand_stop,
+        [VERB_RESTART_SERVICE] = redis_expand_restart,
+        [VERB_FAILOVER] = redis_expand_failover,
+        [VERB_NETWORK_RESTORE] = redis_expand_restore,
     };
 
     if (expanders[in->verb] == NULL)

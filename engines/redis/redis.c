@@ -190,25 +190,18 @@ static int redis_events(struct connection *cn, const struct json *docs, struct j
     return rc;
 }
 
-/* Parameters that reach a process; the agent checks the values. */
 static bool redis_knows_param(const char *name)
 {
-    static const char *const known[] = {
-        "maxmemory", "maxmemory-policy", "cluster-node-timeout", "repl-backlog-size", "appendfsync",
-    };
-
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(known[i], name) == 0)
-            return true;
-    }
-    return false;
+    return redis_is_process_param(name) || strcmp(name, "headroomPercent") == 0 ||
+           strcmp(name, "settleSeconds") == 0;
 }
 
 const struct engine engine_redis = {
     .name = "redis",
     .verbs = VERB_BIT(VERB_DEPLOY_ZONE) | VERB_BIT(VERB_DEPLOY_SN) | VERB_BIT(VERB_DEPLOY_ADMIN) |
              VERB_BIT(VERB_DEPLOY_TOPOLOGY) | VERB_BIT(VERB_START_SERVICE) |
-             VERB_BIT(VERB_STOP_SERVICE),
+             VERB_BIT(VERB_STOP_SERVICE) | VERB_BIT(VERB_RESTART_SERVICE) |
+             VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_NETWORK_RESTORE),
     .open = redis_open,
     .close = redis_close,
     .observe = redis_observe,

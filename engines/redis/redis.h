@@ -1,18 +1,22 @@
 /*
- * The redis engine: a store of redis-server processes in cluster mode, run through node agents. Private to
- * engines/redis; the rest of the program sees engine_redis only.
+ * The redis engine: a store of redis-server processes in cluster mode, run through node agents.
+ * Private to engines/redis; the rest of the program sees engine_redis only.
  *
  *   rest.c      one call to an agent, its problems made into errors
  *   observe.c   agents' answers made into a struct cluster
  *   verify.c    findings about a cluster as it is
+ *   rules.c     safety rules about services that go down or take over
  *   check.c     findings about an intent
- *   expand.c    intents made into tasks
+ *   expand.c    intents made into tasks: deployment, start, stop
+ *   operate.c   the same: restart, failover, network-restore, cleanup, verify-data
+ *   recover.c   what is wrong with a service and what would help
  *   layout.c    shards, copies, directories and ports for a pool
- *   task.c      perform and settled of each type of task
+ *   doing.h     perform and settled of each type of task
+ *   explain.c   the same with the store's own tools
  *   data.c      put, get, delete, scan
  *
- * Mapping: storage node = agent, shard rgN = a primary and its replicas, replication node = one process,
- * partitions = 16384 hash slots, sequence number = replication offset.
+ * Mapping: storage node = agent, shard rgN = a primary and its replicas, replication node = one
+ * process, partitions = 16384 hash slots, sequence number = replication offset.
  */
 #pragma once
 
@@ -34,9 +38,10 @@ struct connection {
 /* --- rest.c --- */
 
 /*
- * One exchange with the agent at `url`. who names it in errors ("sn1 at 127.0.0.1:13230"). On success *answer (may be NULL) is the
- * body, the caller's. A problem answer becomes its detail and advice: 401 ERR_DENIED, 422 ERR_INPUT, others ERR_FAILED.
- * *status (may be NULL) tells the HTTP status of any complete answer, 0 otherwise.
+ * One exchange with the agent at `url`. who names it in errors ("sn1 at 127.0.0.1:13230"). On
+ * success *answer (may be NULL) is the body, the caller's. A problem answer becomes its detail and
+ * advice: 401 ERR_DENIED, 422 ERR_INPUT, others ERR_FAILED. *status (may be NULL) tells the HTTP
+ * status of any complete answer, 0 otherwise.
  */
 struct rest {
     const char *method;
@@ -56,7 +61,8 @@ int rest_decode(const struct http_response *resp, const struct rest *r, struct j
 
 int redis_observe(struct connection *cn, const struct json *docs, struct cluster *c,
                   struct err *err);
-/* Fills one node and its services from the agent's document; exposed for tests and fuzzing. Pure. */
+/* Fills one node and its services from the agent's document; exposed for tests and fuzzing. Pure.
+ */
 void redis_decode_node(struct cluster *c, struct node *n, const struct json *doc);
 /* Roles, lags and sync of all services, once every node is decoded. Pure. */
 void redis_settle_roles(struct cluster *c);
@@ -82,25 +88,92 @@ int redis_layout(const struct cluster *c, const char *pool, int partitions, stru
                  struct findings *f, struct err *err);
 
 /*
- * The services an intent means: args "services", or "allRns" with an optional "zone". Pointers into c, array in
- * *arena. Unknown names: ERR_INPUT with near names.
+ * The services an intent means: args "services", or "allRns" with an optional "zone". Pointers into
+ * c, array in *arena. Unknown names: ERR_INPUT with near names.
  */
 struct selection {
     struct service **v;
     size_t n;
     bool whole_store; /* all replication nodes, no zone named */
+    int *heirs; /* per node, in the order of c->nodes: primaries it is already to take over; or NULL
+                 */
 };
 int redis_select(const struct intent *in, const struct cluster *c, struct arena *arena,
                  struct selection *sel, struct err *err);
 bool redis_selected(const struct selection *sel, const struct service *s);
-/* The replica that should take over from primary s when the selection stops; NULL when there is none in sync. */
+/* The replica that should take over from primary s when the selection stops; NULL when there is
+ * none in sync. */
 struct service *redis_successor(const struct cluster *c, const struct service *s,
                                 const struct selection *sel);
 
-/* CRC16 (XMODEM) of the key or of its {hash tag}, modulo 16384: Redis Cluster specification, "Key distribution model". */
+/* CRC16 (XMODEM) of the key or of its {hash tag}, modulo 16384: Redis Cluster specification, "Key
+ * distribution model". */
 int redis_slot(const char *key);
 
-/* --- task.c, data.c --- */
+/* --- rules.c: each finding names the rule, the numbers looked at and the way out. Pure. --- */
+
+/* Policy parameters (change-policy): how full one that takes over may be, and how long a process
+ * counts as new. */
+int64_t redis_headroom_percent(const struct cluster *c); /* headroomPercent, 80 */
+int64_t redis_settle_seconds(const struct cluster *c);   /* settleSeconds, 1 */
+/* Parameters that reach a process; the agent checks the values. */
+bool redis_is_process_param(const char *name);
+
+/* "ok", "missing", ... of the service's storage directory, NULL unknown. */
+const char *redis_dir_state(const struct cluster *c, const struct service *s);
+bool redis_dir_is_bad(const struct cluster *c, const struct service *s);
+/* One failure takes both: the same storage node, or the same zone of a store of several. */
+bool redis_same_domain(const struct cluster *c, const struct service *a, const struct service *b);
+/* Copies of the shard that serve or are in step, without those selected (NULL: none). */
+size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel);
+
+/* The agent that has to do it must answer: FATAL node-unreachable. True when it does. */
+bool redis_rule_reachable(const struct cluster *c, const struct service *s, struct findings *f);
+/* last-copy, no-replica, headroom of the successor, one-copy: running service s goes down with the
+ * selection. */
+void redis_rule_copies(const struct cluster *c, const struct service *s,
+                       const struct selection *sel, struct findings *f);
+/* majority: the primaries that no copy replaces. */
+void redis_rule_majority(const struct cluster *c, const struct selection *sel, struct findings *f);
+/* second-node: nothing else may be out; at_once: nor may the selection span several failure
+ * domains. */
+void redis_rule_second_node(const struct cluster *c, const struct selection *sel, bool at_once,
+                            struct findings *f);
+void redis_rule_settle(const struct cluster *c, const struct selection *sel, struct findings *f);
+void redis_rule_headroom(const struct cluster *c, const struct service *to, struct findings *f);
+/* slot-moving: hash slots of the service's shard are half moved. */
+void redis_rule_slots(const struct cluster *c, const struct service *s, struct findings *f);
+
+/* --- operate.c, recover.c: expanders, and checks of what is theirs alone. Pure. --- */
+
+int redis_expand_restart(const struct intent *in, const struct cluster *c, struct plan *p,
+                         struct err *err);
+int redis_expand_failover(const struct intent *in, const struct cluster *c, struct plan *p,
+                          struct err *err);
+int redis_expand_restore(const struct intent *in, const struct cluster *c, struct plan *p,
+                         struct err *err);
+void redis_check_restart(const struct intent *in, const struct cluster *c, struct findings *f);
+void redis_check_failover(const struct intent *in, const struct cluster *c, struct findings *f);
+void redis_check_restore(const struct intent *in, const struct cluster *c, struct findings *f);
+
+/* Tasks that several plans are made of. */
+struct task *redis_add_start(struct plan *p, const struct cluster *c, const struct service *s,
+                             int wave);
+struct task *redis_add_stop(struct plan *p, const struct cluster *c, const struct service *s,
+                            int wave);
+struct task *redis_add_handover(struct plan *p, const struct cluster *c, const struct service *s,
+                                const struct service *to, int wave);
+struct task *redis_add_takeover(struct plan *p, const struct cluster *c, const struct service *to,
+                                int wave);
+struct task *redis_add_wipe(struct plan *p, const struct cluster *c, const struct service *s,
+                            int wave);
+/* "sn1 (127.0.0.1:13230)" */
+const char *redis_place(struct plan *p, const struct cluster *c, const struct service *s);
+void redis_task_arg(struct plan *p, struct task *t, const char *name, struct json *value);
+
+/* --- task_*.c, data.c --- */
+
+int redis_check_fresh(const struct service *s, struct err *err);
 
 int redis_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
 enum settled redis_settled(struct connection *cn, const struct task *t, struct perform *p,

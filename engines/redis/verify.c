@@ -204,6 +204,36 @@ static void verify_shard(const struct cluster *c, const struct shard *sh, struct
     }
 }
 
+static size_t copies_in(const struct cluster *c, const char *shard, const struct zone *zone)
+{
+    size_t copies = 0;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        const struct node *n = cluster_node(c, s->node);
+        copies += s->shard != NULL && strcmp(s->shard, shard) == 0 && n != NULL &&
+                  n->zone != NULL && cluster_zone(c, n->zone) == zone;
+    }
+    return copies;
+}
+
+/* Where there are several zones, losing one must not take all copies. */
+static void verify_shard_zones(const struct cluster *c, const struct shard *sh, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_zones; i++) {
+        for (size_t k = 0; k < c->n_zones; k++) {
+            size_t here = copies_in(c, sh->id, &c->zones[i]);
+            if (here < 2 || copies_in(c, sh->id, &c->zones[k]) > 0)
+                continue;
+            findings_add(f, SEVERITY_VIOLATION, "same-zone", sh->id,
+                         "%zu copies of shard %s are in %s and none is in %s: one zone lost is "
+                         "%zu copies lost",
+                         here, sh->id, c->zones[i].id, c->zones[k].id, here);
+            return;
+        }
+    }
+}
+
 /* What each member believes about the others. */
 static void verify_views(const struct cluster *c, const struct service *s, struct findings *f)
 {
@@ -279,8 +309,10 @@ void redis_verify(const struct cluster *c, struct findings *f)
         else
             verify_rn(c, &c->services[i], f);
     }
-    for (size_t i = 0; i < c->n_shards; i++)
+    for (size_t i = 0; i < c->n_shards; i++) {
         verify_shard(c, &c->shards[i], f);
+        verify_shard_zones(c, &c->shards[i], f);
+    }
     for (size_t i = 0; i < c->n_services; i++) {
         if (redis_live(&c->services[i]) != NULL && c->services[i].status == STATUS_RUNNING)
             verify_views(c, &c->services[i], f);

@@ -303,10 +303,10 @@ static void stop_is_checked(void)
         const char *rule;
     } cases[] = {
         {"rg1-rn2", NULL, true, SEVERITY_NOTE, ""},
-        {"rg1-rn2", "rg1-rn3", true, SEVERITY_NOTE, "one-copy"},
+        {"rg1-rn2", "rg1-rn3", true, SEVERITY_BLOCK, "second-node"},
         {"rg1-rn1", NULL, true, SEVERITY_NOTE, ""},
         {"rg1-rn1", NULL, false, SEVERITY_BLOCK, "no-replica"},
-        {"rg1-rn1", "rg1-rn2", true, SEVERITY_NOTE, "one-copy"},
+        {"rg1-rn1", "rg1-rn2", true, SEVERITY_BLOCK, "second-node"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -341,7 +341,7 @@ static void the_last_copy_is_not_stopped(void)
         json_set_str(service_of(&w, k), "state", "stopped");
     observe(&w);
     redis_check(&in, &w.c, &f);
-    is_int(findings_worst(&f), SEVERITY_BLOCK);
+    is_int(findings_worst(&f), SEVERITY_CONFIRM);
     is_str(worst_rule(&f), "last-copy");
     findings_release(&f);
     json_free(args);

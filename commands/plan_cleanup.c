@@ -1,0 +1,40 @@
+#include "commands/plan_common.h"
+
+/* plan cleanup: what interrupted or removed things have left behind. */
+struct opts {
+    const char *bucket;
+    struct plan_opts plan;
+};
+
+static const struct opt options[] = {
+    OPT_STR(struct opts, bucket, "bucket", "couchbase: only what is left of this bucket"),
+    PLAN_OPTIONS(struct opts, plan),
+    OPT_END,
+};
+
+static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+{
+    const struct opts *o = options_;
+    struct json *args = json_object();
+
+    if (o->bucket != NULL)
+        json_set_str(args, "bucket", o->bucket);
+    return plan_submit(s, &(struct plan_request){VERB_CLEANUP, args, &o->plan}, out, err);
+}
+
+static const char *const examples[] = {"plan preview cleanup", "plan cleanup -wait", NULL};
+
+const struct cmd cmd_plan_cleanup = {
+    .name = "plan cleanup",
+    .summary = "remove what interrupted or removed things have left behind",
+    .description =
+        "Definitions of services that the store does not declare, data directories without a "
+        "service, cluster members that are gone, hash slots whose move was not finished. "
+        "plan preview cleanup lists them first.",
+    .options = options,
+    .options_size = sizeof(struct opts),
+    .tables = plan_tables,
+    .examples = examples,
+    .needs = CMD_STORE,
+    .run = run,
+};
