@@ -150,6 +150,9 @@ def services():
     order("stop", {"x": 1}, 422)
     number = order("stop", {}, 202)["operation"]
     call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
+    order("wipe", {"keeper": me}, 409)
+    number = order("wipe", {"keeper": "a" * 40, "identity": True}, 202)["operation"]
+    call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
     call("GET", "/v1/operations/5", None, 404, "/v1/operations/{n}")
     call("GET", "/v1/events")
     call("DELETE", "/v1/services/rg1-rn1", template="/v1/services/{id}")
