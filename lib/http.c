@@ -239,6 +239,7 @@ static int prepare(struct fan *f)
 {
     size_t parallel = f->batch->max_parallel ? f->batch->max_parallel : PARALLEL_DEFAULT;
     struct http *h = f->h;
+    long connections;
 
     if (load(h, &f->broken) < 0)
         return -1;
@@ -246,7 +247,8 @@ static int prepare(struct fan *f)
         h->multi = h->curl->multi_init();
     if (!h->multi)
         return err_set(&f->broken, ERR_INTERNAL, "libcurl gives no handle");
-    h->curl->multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)parallel);
+    connections = (long)parallel;
+    h->curl->multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, connections);
     if (parallel > f->batch->n)
         parallel = f->batch->n;
     f->slots = xcalloc(parallel, sizeof *f->slots);
@@ -254,6 +256,9 @@ static int prepare(struct fan *f)
         struct slot *s = &f->slots[f->slot_count];
 
         s->x.curl = h->curl;
+        /* More hosts than connections are kept: keeping any is in vain. And libcurl 7.88 looks
+         * through every host it ever dropped a kept connection to when it drops the next. */
+        s->x.is_last = f->batch->n > (size_t)connections;
         s->x.easy = new_handle(h, &f->broken);
         if (!s->x.easy)
             return -1;

@@ -273,6 +273,7 @@ int exchange_begin(struct http_exchange *x, const struct http_trust *trust, int6
     set_long(&s, CURLOPT_CONNECTTIMEOUT_MS,
              connect_ms < x->timeout_ms ? connect_ms : x->timeout_ms);
     set_long(&s, CURLOPT_TIMEOUT_MS, x->timeout_ms);
+    set_long(&s, CURLOPT_FORBID_REUSE, x->is_last);
     set_ptr(&s, CURLOPT_WRITEFUNCTION, take_body);
     set_ptr(&s, CURLOPT_WRITEDATA, x);
     set_ptr(&s, CURLOPT_HEADERFUNCTION, take_header);

@@ -20,7 +20,8 @@ struct http_exchange {
     const struct curl_api *curl;
     const struct http_request *req;
     struct http_response *resp;
-    CURL *easy; /* borrowed */
+    CURL *easy;   /* borrowed */
+    bool is_last; /* nothing more is asked of that host soon: its connection is not kept */
     struct curl_slist *headers;
     struct buf body;
     bool has_head; /* the answer's headers have come to their end */

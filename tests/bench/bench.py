@@ -33,7 +33,7 @@ def best(words, env, runs=10):
         done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         times.append((time.monotonic() - begin) * 1000)
         if done.returncode != 0:
-            raise AssertionError("%s: status %d\n%s" % (words, done.returncode, done.stdout + done.stderr))
+            raise AssertionError("%s: status %d\n%s" % (words, done.returncode, (done.stdout + done.stderr)[-500:].decode()))
     return min(times)
 
 

@@ -63,12 +63,13 @@ static void fill_plans(struct journal *j, int n)
     }
 }
 
-/* A store and one zone. */
-static struct json *store_effects(void)
+/* A store, named like the directory of its journal, and one zone. */
+static struct json *store_effects(const struct journal *j)
 {
     struct json *effects = json_array(), *store = json_object(), *zone = json_object();
+    const char *slash = strrchr(journal_dir(j), '/');
 
-    json_set_str(store, "name", "bench");
+    json_set_str(store, "name", slash ? slash + 1 : journal_dir(j));
     json_set_str(store, "engine", "redis");
     json_set_int(store, "partitions", 0);
     json_set_int(store, "sequence", 0);
@@ -83,7 +84,7 @@ static struct json *store_effects(void)
 
 static void fill_nodes(struct journal *j, int n, int port)
 {
-    struct json *effects = store_effects();
+    struct json *effects = store_effects(j);
     char name[32], host[32], url[64];
 
     for (int i = 1; i <= n; i++) {
@@ -105,7 +106,7 @@ static void fill_nodes(struct journal *j, int n, int port)
 
 static void fill_services(struct journal *j, int n)
 {
-    struct json *effects = store_effects(), *states = json_object();
+    struct json *effects = store_effects(j), *states = json_object();
     char name[48], shard[32];
 
     for (int i = 0; i < n; i++) {
