@@ -133,12 +133,17 @@ static int runner_words(struct session *s, struct arena *a, const char **words, 
 
 static int start_runner(struct session *s, struct plan_run *run, struct err *err)
 {
-    const char *words[8];
+    const char *words[8], *run_words[8], **next = run_words;
     struct arena arena = {0};
-    const struct runner_args a = {
-        .store = session_store_name(s), .config_args = words, .plan_id = run->id};
+    const struct runner_args a = {.store = session_store_name(s),
+                                  .config_args = words,
+                                  .run_args = run_words,
+                                  .plan_id = run->id};
     int rc = runner_words(s, &arena, words, err);
 
+    if (run->failed_only)
+        *next++ = "-failed-only";
+    *next = NULL;
     if (rc == 0 && (rc = runner_start(&a, &run->lock, err)) != 0) {
         err_prepend(err, "plan %lld was made but could not be started", (long long)run->id);
         if (err->advice[0] == '\0')

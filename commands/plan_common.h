@@ -44,6 +44,7 @@ struct plan_run {
     int64_t id;
     struct plan_lock lock; /* of the plan, and of the store when the plan changes it */
     const struct plan_opts *opts;
+    bool failed_only; /* what was not begun stays so */
 };
 /* Starts the runner, which gets the locks; reports that, and waits when asked. */
 int plan_run(struct session *s, struct plan_run *run, struct out *out, struct err *err);
@@ -54,6 +55,10 @@ int plan_run(struct session *s, struct plan_run *run, struct out *out, struct er
  */
 int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *out,
                 struct err *err);
+
+/* The same, with a row of table_watch for each change; the rows tell how it ended, too. */
+int plan_watch(struct session *s, int64_t id, struct out *out, struct err *err);
+extern const struct out_table table_watch;
 
 /* -id N or -last of plan execute, wait, cancel, interrupt, show plan. 0 with a reason when there is
  * none. */

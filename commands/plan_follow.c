@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "commands/plan_watch.h"
+#include "kvsh/buf.h"
 #include "kvsh/fs.h"
 
 #define POLL_MS 100
@@ -10,32 +12,36 @@
 
 /* --- how it ended --- */
 
-static const struct task *first_in(const struct plan *p, enum task_state state, size_t *more)
-{
-    const struct task *first = NULL;
+#define OTHERS_NAMED 8
 
-    *more = 0;
+static const struct task *first_in(const struct plan *p, enum task_state state)
+{
     for (size_t i = 0; i < p->n_tasks; i++) {
-        if (p->tasks[i].state != state)
-            continue;
-        if (first == NULL)
-            first = &p->tasks[i];
-        else
-            (*more)++;
+        if (p->tasks[i].state == state)
+            return &p->tasks[i];
     }
-    return first;
+    return NULL;
 }
 
-/* ", and 2 more tasks failed"; the first one's cause is the plan's. */
-static void say_task(const struct plan *p, const struct task *t, size_t more, enum err_code code,
+/* Says the first one's cause, and names the others in the same state. */
+static void say_task(const struct plan *p, const struct task *t, enum err_code code,
                      struct err *err)
 {
-    char others[64] = "";
+    struct buf others;
+    size_t n = 0;
 
-    if (more > 0)
-        snprintf(others, sizeof others, " (and %zu more task%s)", more, more > 1 ? "s" : "");
-    err_set(err, code, "plan %lld: task %d, %s: %s%s", (long long)p->id, t->num, t->what,
-            t->error ? t->error : "the outcome is unknown", others);
+    buf_init(&others, 300);
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        const struct task *other = &p->tasks[i];
+        if (other == t || other->state != t->state || n++ >= OTHERS_NAMED)
+            continue;
+        buf_addf(&others, "%s %s", n > 1 ? "," : " (also", other->target ? other->target : "");
+    }
+    if (n > OTHERS_NAMED)
+        buf_addf(&others, " and %zu more", n - OTHERS_NAMED);
+    err_set(err, code, "plan %lld: task %d, %s: %s%s%s", (long long)p->id, t->num, t->what,
+            t->error ? t->error : "the outcome is unknown", others.data, n > 0 ? ")" : "");
+    buf_release(&others);
 }
 
 static int say_failed(const struct plan *p, struct err *err)
@@ -43,10 +49,9 @@ static int say_failed(const struct plan *p, struct err *err)
     enum err_code code = p->code != ERR_OK ? p->code : ERR_FAILED;
     const char *advice = p->advice;
     const struct task *t;
-    size_t more;
 
-    if ((t = first_in(p, TASK_UNKNOWN, &more)) != NULL) {
-        say_task(p, t, more, ERR_IN_DOUBT, err);
+    if ((t = first_in(p, TASK_UNKNOWN)) != NULL) {
+        say_task(p, t, ERR_IN_DOUBT, err);
         if (t->advice == NULL || t->advice[0] == '\0')
             return err_advise(err,
                               "look at %s (verify configuration, show plan -id %lld), then "
@@ -54,8 +59,8 @@ static int say_failed(const struct plan *p, struct err *err)
                               t->target ? t->target : "the store", (long long)p->id,
                               (long long)p->id);
         advice = t->advice;
-    } else if ((t = first_in(p, TASK_ERROR, &more)) != NULL) {
-        say_task(p, t, more, code, err);
+    } else if ((t = first_in(p, TASK_ERROR)) != NULL) {
+        say_task(p, t, code, err);
         if (t->advice != NULL && t->advice[0])
             advice = t->advice;
     } else {
@@ -73,8 +78,11 @@ static int say_interrupted(const struct plan *p, struct err *err)
     struct task_counts n;
 
     plan_count(p, &n);
-    err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks",
-            (long long)p->id, n.succeeded + n.skipped, n.total);
+    if (p->code == ERR_PARTIAL)
+        err_set(err, ERR_PARTIAL, "plan %lld: %s", (long long)p->id, p->error);
+    else
+        err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks",
+                (long long)p->id, n.succeeded + n.skipped, n.total);
     return err_advise(err,
                       "plan execute -id %lld -wait goes on, plan cancel -id %lld drops the rest",
                       (long long)p->id, (long long)p->id);
@@ -98,23 +106,6 @@ static int outcome(const struct plan *p, struct err *err)
     }
 }
 
-/* Shows how the plan stands; unless that was decided already, the outcome is the error. */
-static int report(struct journal *j, int64_t id, bool at_rest, struct out *out, struct err *err)
-{
-    struct plan p = {0};
-    struct err why = ERR_INIT;
-    int rc = -1;
-
-    if (journal_plan_load(j, id, &p, &why) == 0) {
-        out_plan_ended(out, &p);
-        rc = at_rest ? outcome(&p, err) : -1;
-    } else if (at_rest) {
-        *err = why;
-    }
-    plan_release(&p);
-    return rc;
-}
-
 /* --- waiting --- */
 
 struct follow {
@@ -125,7 +116,18 @@ struct follow {
     int64_t reconciled_ms, deadline_ms;
     int64_t first_ctrl_c_ms; /* 0: none yet */
     bool asked_interrupt;
+    struct watch *watch; /* NULL: only the end is shown */
+    struct out *out;
 };
+
+/* With the line of progress out of the way. */
+static void show_changes(struct follow *f, const struct plan *p)
+{
+    if (f->watch == NULL || !watch_changes(f->watch, p))
+        return;
+    shell_progress(session_shell(f->session), NULL);
+    out_flush(f->out);
+}
 
 static void show_progress(struct follow *f)
 {
@@ -137,6 +139,7 @@ static void show_progress(struct follow *f)
 
     if (journal_plan_load(f->journal, f->id, &p, &err) != 0)
         goto out;
+    show_changes(f, &p);
     for (size_t i = 0; i < p.n_tasks && t == NULL; i++) {
         if (p.tasks[i].state == TASK_RUNNING)
             t = &p.tasks[i];
@@ -220,26 +223,62 @@ static int ctrl_c(struct follow *f, struct err *err)
     return f->asked_interrupt || now - f->first_ctrl_c_ms < SECOND_CTRL_C_MS;
 }
 
-int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *out, struct err *err)
+/* Shows how the plan stands; unless that was decided already, the outcome is the error. */
+static int report(struct follow *f, bool at_rest, struct err *err)
 {
-    struct follow f = {.session = s, .journal = session_journal(s, err), .id = id, .version = -1};
+    struct plan p = {0};
+    struct err why = ERR_INIT;
+    int rc = -1;
+
+    if (journal_plan_load(f->journal, f->id, &p, &why) == 0) {
+        if (f->watch == NULL)
+            out_plan_ended(f->out, &p);
+        show_changes(f, &p);
+        rc = at_rest ? outcome(&p, err) : -1;
+    } else if (at_rest) {
+        *err = why;
+    }
+    plan_release(&p);
+    return rc;
+}
+
+static int follow(struct follow *f, int64_t timeout_ms, struct err *err)
+{
     int rc = 0;
 
-    if (f.journal == NULL)
+    f->journal = session_journal(f->session, err);
+    if (f->journal == NULL)
         return -1;
-    f.reconciled_ms = time_mono_ms();
-    f.deadline_ms = timeout_ms > 0 ? f.reconciled_ms + timeout_ms : INT64_MAX;
-    while (!at_rest(&f)) {
-        if (!ctrl_c(&f, err)) {
-            rc = stop_waiting(&f, ERR_SIGINT, "stopped waiting", err);
+    f->version = -1;
+    f->reconciled_ms = time_mono_ms();
+    f->deadline_ms = timeout_ms > 0 ? f->reconciled_ms + timeout_ms : INT64_MAX;
+    while (!at_rest(f)) {
+        if (!ctrl_c(f, err)) {
+            rc = stop_waiting(f, ERR_SIGINT, "stopped waiting", err);
             break;
         }
-        if (time_mono_ms() >= f.deadline_ms) {
-            rc = stop_waiting(&f, ERR_TIMEOUT, "the time for waiting is over", err);
+        if (time_mono_ms() >= f->deadline_ms) {
+            rc = stop_waiting(f, ERR_TIMEOUT, "the time for waiting is over", err);
             break;
         }
         shell_pause(POLL_MS);
     }
-    shell_progress(session_shell(s), NULL);
-    return report(f.journal, id, rc == 0, out, err);
+    shell_progress(session_shell(f->session), NULL);
+    return report(f, rc == 0, err);
+}
+
+int plan_follow(struct session *s, int64_t id, int64_t timeout_ms, struct out *out, struct err *err)
+{
+    struct follow f = {.session = s, .id = id, .out = out};
+
+    return follow(&f, timeout_ms, err);
+}
+
+int plan_watch(struct session *s, int64_t id, struct out *out, struct err *err)
+{
+    struct follow f = {.session = s, .id = id, .out = out, .watch = watch_new(out)};
+    int rc = follow(&f, 0, err);
+
+    watch_free(f.watch);
+    return rc;
 }

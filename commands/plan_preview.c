@@ -71,7 +71,7 @@ static const struct cmd *find_plan(const char *const *words, size_t n, size_t *u
         return NULL;
     *used = f.used;
     if (f.cmd->tables == plan_tables && (f.cmd->needs & CMD_STORE) && f.cmd != &cmd_plan_preview &&
-        f.cmd != &cmd_plan_execute && f.cmd != &cmd_plan_wait)
+        f.cmd != &cmd_plan_execute && f.cmd != &cmd_plan_retry && f.cmd != &cmd_plan_wait)
         return f.cmd;
     err_set(err, ERR_USAGE, "%s makes no plan, there is nothing to preview", f.cmd->name);
     return NULL;

@@ -4,6 +4,7 @@
 /* run-plan: the runner of a plan; started by the program itself with the locks in its hands. */
 struct opts {
     int64_t id, lock_fd, ready_fd;
+    bool failed_only;
 };
 
 static const struct opt options[] = {
@@ -13,12 +14,14 @@ static const struct opt options[] = {
             .max = 65535, .flags = OPT_REQUIRED),
     OPT_INT(struct opts, ready_fd, "ready-fd", "descriptor to tell the starter on", .min = 3,
             .max = 65535, .flags = OPT_REQUIRED),
+    OPT_FLAG(struct opts, failed_only, "failed-only", "only the tasks that failed"),
     OPT_END,
 };
 
 static int execute(struct session *s, const struct opts *o, struct err *err)
 {
-    struct executor x = {.plan_id = o->id, .ready_fd = (int)o->ready_fd};
+    struct executor x = {
+        .plan_id = o->id, .ready_fd = (int)o->ready_fd, .failed_only = o->failed_only};
 
     x.journal = session_journal(s, err);
     x.engine = x.journal ? session_engine(s, err) : NULL;

@@ -1,14 +1,22 @@
 #include "commands/show_plan.h"
 
+#include <stdio.h>
+
+#include "commands/explain.h"
 #include "commands/plan_common.h"
+#include "kvsh/fs.h"
 
 /* show plan: one plan in full. */
 struct opts {
     struct plan_ref ref;
+    bool watch, explain;
 };
 
 static const struct opt options[] = {
     PLAN_REF(struct opts, ref),
+    OPT_FLAG(struct opts, watch, "watch", "show each change until the plan has ended", .one_of = 2),
+    OPT_FLAG(struct opts, explain, "explain",
+             "the commands of the store's own tools that would do the same", .one_of = 2),
     OPT_END,
 };
 
@@ -79,6 +87,7 @@ static const struct out_col task_cols[] = {
     {"attempts", "ATTEMPTS", OUT_INT, "how often it was begun"},
     {"started", "STARTED", OUT_TIME, "when it was begun"},
     {"ended", "ENDED", OUT_TIME, "when it ended"},
+    {"tries", NULL, OUT_STR, "the same in words, where it is worth saying"},
     {"percent", "PERCENT", OUT_PERCENT, "its progress, where known"},
     {"waitingFor", "WAITING FOR", OUT_STR, "what it waits for"},
     {"result", "RESULT", OUT_STR, "what came of it"},
@@ -90,6 +99,7 @@ static const struct out_col task_cols[] = {
 
 #define TASK_TEXT                                                                     \
     "{?heading|\n{heading}\n}   Task {task} [wave {wave}] {state}: {what}"            \
+    "{?tries|\n        {tries}}"                                                      \
     "{?percent|\n        {percent}}{?waitingFor|\n        waiting for: {waitingFor}}" \
     "{?result|\n        {result}}{?error|\n        {error}}{?advice|\n        {advice}}"
 
@@ -102,10 +112,54 @@ const struct out_table table_not_started = {
 const struct out_table table_all_tasks = {
     .key = "finishedTasks", .cols = task_cols, .text = TASK_TEXT};
 
-static void out_task(struct out *out, const struct out_table *table, const struct task *t,
-                     const char *heading)
+struct task_rows {
+    struct out *out;
+    const struct plan *plan;
+    bool all; /* -verbose */
+};
+
+/* "2 tries, the last one from 2025-12-30 14:20:01 UTC to 2025-12-30 14:20:03 UTC" */
+static void out_tries(struct out_row *row, const struct task *t)
 {
-    struct out_row *row = out_row(out, table);
+    char begun[32], ended[32];
+
+    if (t->attempts == 0)
+        return;
+    time_text(t->started_ms, begun);
+    time_text(t->ended_ms, ended);
+    if (t->ended_ms == 0)
+        out_strf(row, "tries", "try %d, since %s", t->attempts, begun);
+    else
+        out_strf(row, "tries", "%d %s, the last one from %s to %s", t->attempts,
+                 t->attempts == 1 ? "try" : "tries", begun, ended);
+}
+
+/* What a task that is not begun waits for: the waves before it. */
+static const char *wait_reason(const struct plan *p, const struct task *t, char text[64])
+{
+    if (t->state == TASK_RUNNING)
+        return t->waiting_for;
+    if (t->state != TASK_PENDING || p->attempts == 0)
+        return NULL;
+    if (plan_at_rest(p->state))
+        return "plan execute";
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        const struct task *other = &p->tasks[i];
+        if (other->wave < t->wave && other->state != TASK_SUCCEEDED &&
+            other->state != TASK_SKIPPED) {
+            snprintf(text, 64, "task %d of wave %d", other->num, other->wave);
+            return text;
+        }
+    }
+    return "its turn";
+}
+
+static void out_task(const struct task_rows *rows, const struct out_table *table,
+                     const struct task *t, const char *heading)
+{
+    struct out_row *row = out_row(rows->out, table);
+    const struct plan *p = rows->plan;
+    char waits[64];
 
     out_int(row, "task", t->num);
     out_int(row, "wave", t->wave);
@@ -120,8 +174,9 @@ static void out_task(struct out *out, const struct out_table *table, const struc
         out_int(row, "ended", t->ended_ms);
     if (t->state == TASK_RUNNING && t->percent >= 0)
         out_int(row, "percent", t->percent);
-    if (t->state == TASK_RUNNING)
-        out_str(row, "waitingFor", t->waiting_for);
+    out_str(row, "waitingFor", wait_reason(p, t, waits));
+    if (t->state != TASK_PENDING && (rows->all || t->attempts > 1))
+        out_tries(row, t);
     out_str(row, "result", t->result);
     if (t->state != TASK_SUCCEEDED) {
         out_str(row, "error", t->error);
@@ -131,13 +186,15 @@ static void out_task(struct out *out, const struct out_table *table, const struc
 }
 
 /* The tasks in states first..: each table shows its own. */
-static void out_tasks(struct out *out, const struct plan *p, const struct out_table *table,
-                      unsigned states, const char *heading)
+static void out_tasks(const struct task_rows *rows, const struct out_table *table, unsigned states,
+                      const char *heading)
 {
+    const struct plan *p = rows->plan;
+
     for (size_t i = 0; i < p->n_tasks; i++) {
         if (!(states & (1u << p->tasks[i].state)))
             continue;
-        out_task(out, table, &p->tasks[i], heading);
+        out_task(rows, table, &p->tasks[i], heading);
         heading = NULL;
     }
 }
@@ -195,21 +252,22 @@ int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
     const bool all_tasks = shell_is_verbose(session_shell(s));
     struct journal *j = session_journal(s, err);
     struct plan p = {0};
+    const struct task_rows rows = {.out = out, .plan = &p, .all = all_tasks};
     int rc = -1;
 
     if (j == NULL || journal_plan_load(j, id, &p, err) != 0)
         goto out;
     out_plan(out, &p);
-    out_tasks(out, &p, &table_failed_tasks, 1u << TASK_ERROR | 1u << TASK_UNKNOWN, "Failures:");
-    out_tasks(out, &p, &table_unfinished_tasks, 1u << TASK_RUNNING | 1u << TASK_INTERRUPTED,
+    out_tasks(&rows, &table_failed_tasks, 1u << TASK_ERROR | 1u << TASK_UNKNOWN, "Failures:");
+    out_tasks(&rows, &table_unfinished_tasks, 1u << TASK_RUNNING | 1u << TASK_INTERRUPTED,
               "Incomplete tasks:");
     if (p.attempts > 0 || all_tasks)
-        out_tasks(out, &p, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
+        out_tasks(&rows, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
     else
         out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
                  (long long)id, (long long)id);
     if (all_tasks)
-        out_tasks(out, &p, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
+        out_tasks(&rows, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
                   "Finished tasks:");
     rc = 0;
 out:
@@ -224,23 +282,47 @@ static const struct out_table *const tables[] = {
     &table_unfinished_tasks,
     &table_not_started,
     &table_all_tasks,
+    &table_watch,
+    &table_explain,
     NULL,
 };
+
+static int explain(struct session *s, int64_t id, struct out *out, struct err *err)
+{
+    struct journal *j = session_journal(s, err);
+    struct plan p = {0};
+    int rc = j ? journal_plan_load(j, id, &p, err) : -1;
+
+    if (rc == 0)
+        rc = explain_plan(s, &p, out, err);
+    plan_release(&p);
+    return rc;
+}
 
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
     int64_t id = plan_resolve(s, &o->ref, err);
 
-    return id ? show_plan(s, id, out, err) : -1;
+    if (id == 0)
+        return -1;
+    if (o->watch)
+        return plan_watch(s, id, out, err);
+    return o->explain ? explain(s, id, out, err) : show_plan(s, id, out, err);
 }
 
-static const char *const examples[] = {"show plan -id 9", "show plan -last -verbose", NULL};
+static const char *const examples[] = {"show plan -id 9", "show plan -last -verbose",
+                                       "show plan -id 9 -watch", "show plan -id 9 -explain", NULL};
 
 const struct cmd cmd_show_plan = {
     .name = "show plan",
     .summary = "show one plan: state, progress, failures",
-    .description = "Shows the tasks that failed, are at work or are not begun; with -verbose all.",
+    .description =
+        "Shows the tasks that failed, are at work or are not begun, and what each waits for; with "
+        "-verbose all, with their tries and times.\n\n"
+        "-watch shows one line for each change until the plan has ended, and ends with its exit "
+        "status. -explain shows for each task what a person could type to do the same; secrets are "
+        "left out.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = tables,

@@ -77,7 +77,7 @@ const struct out_table *const plan_tables[] = {
     NULL,
 };
 
-static const char *outcome_text(enum plan_state s)
+static const char *outcome_text(const struct plan *p, const struct task_counts *n)
 {
     static const char *const text[PLAN_STATE_COUNT] = {
         [PLAN_PENDING] = "has not been approved",
@@ -90,7 +90,11 @@ static const char *outcome_text(enum plan_state s)
         [PLAN_CANCELED] = "has been canceled",
     };
 
-    return s < PLAN_STATE_COUNT ? text[s] : "";
+    if (p->state == PLAN_ERROR && n->unknown > 0)
+        return "ended, and what became of a step is UNKNOWN";
+    if (p->state == PLAN_ERROR && plan_is_partial(p))
+        return "is partly done";
+    return text[p->state];
 }
 
 static void out_failures(struct out *out, const struct plan *p)
@@ -120,7 +124,7 @@ void out_plan_ended(struct out *out, const struct plan *p)
     out_int(row, "planId", p->id);
     out_str(row, "name", p->name);
     out_str(row, "state", plan_state_name(p->state));
-    out_str(row, "outcome", outcome_text(p->state));
+    out_str(row, "outcome", outcome_text(p, &n));
     out_int(row, "tasksTotal", n.total);
     out_int(row, "tasksSucceeded", n.succeeded);
     out_int(row, "tasksFailed", n.failed);
@@ -137,6 +141,7 @@ static const struct out_col plan_cols[] = {
     {"id", "ID", OUT_INT, "number of the plan"},
     {"name", "NAME", OUT_STR, "name of the plan"},
     {"state", "STATE", OUT_STATE, "state of the plan"},
+    {"outcomeUnknown", NULL, OUT_BOOL, "what became of a step is not known"},
     {"created", "CREATED", OUT_TIME, "when it was made"},
     {"ended", "ENDED", OUT_TIME, "when it came to rest"},
     {0},
@@ -145,7 +150,7 @@ static const struct out_col plan_cols[] = {
 const struct out_table table_plans = {
     .key = "plans",
     .cols = plan_cols,
-    .text = "{id:-6} {name:24} {state}",
+    .text = "{id:-6} {name:24} {state}{?outcomeUnknown| (outcome UNKNOWN)}",
 };
 
 void out_plan_row(struct out *out, const struct plan *p)
@@ -155,6 +160,8 @@ void out_plan_row(struct out *out, const struct plan *p)
     out_int(row, "id", p->id);
     out_str(row, "name", p->name);
     out_str(row, "state", plan_state_name(p->state));
+    if (p->state == PLAN_ERROR && p->code == ERR_IN_DOUBT)
+        out_bool(row, "outcomeUnknown", true);
     out_int(row, "created", p->created_ms);
     if (p->ended_ms)
         out_int(row, "ended", p->ended_ms);

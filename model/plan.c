@@ -237,3 +237,20 @@ void plan_count(const struct plan *p, struct task_counts *counts)
     else
         counts->percent = p->state == PLAN_SUCCEEDED ? 100 : 0;
 }
+
+bool plan_is_partial(const struct plan *p)
+{
+    int last = plan_last_wave(p), failed = 0, done = 0;
+
+    for (size_t i = 0; i < p->n_tasks; i++) {
+        const struct task *t = &p->tasks[i];
+
+        if (t->state == TASK_ERROR && t->wave == last)
+            failed++;
+        else if (t->state != TASK_SUCCEEDED && t->state != TASK_SKIPPED)
+            return false;
+        else
+            done += t->wave == last;
+    }
+    return failed > 0 && done > 0;
+}

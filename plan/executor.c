@@ -278,13 +278,20 @@ static bool is_in_doubt(const struct task *t)
     return t->state == TASK_RUNNING || t->state == TASK_UNKNOWN;
 }
 
+static bool is_left_out(const struct exec *e, const struct task *t)
+{
+    if (t->state == TASK_SUCCEEDED || t->state == TASK_SKIPPED)
+        return true;
+    return e->x->failed_only && t->state != TASK_ERROR && !is_in_doubt(t);
+}
+
 /* A task without a node is nothing but its effects, and those are in the journal or are not. */
 static void begin(struct exec *e, struct step *s)
 {
     struct task *t = s->task;
 
     s->phase = OVER;
-    if (t->state == TASK_SUCCEEDED || t->state == TASK_SKIPPED)
+    if (is_left_out(e, t))
         return;
     if (t->node == NULL) {
         if (t->state == TASK_RUNNING || move(e, s, TASK_RUNNING, NULL) == 0)
@@ -441,6 +448,8 @@ static void explain_failure(const struct exec *e, struct err *why)
     int others = 0;
 
     *why = main->doubt;
+    if (plan_is_partial(&e->plan))
+        why->code = ERR_PARTIAL;
     err_prepend(why, "task %d (%s)", main->task->num, main->task->what);
     for (size_t i = 0; i < e->plan.n_tasks; i++) {
         const struct step *s = &e->steps[i];
@@ -461,6 +470,21 @@ static bool is_complete(const struct exec *e)
     return true;
 }
 
+/* Stopped before its end: by a request, or because no more was asked for. */
+static void explain_rest(const struct exec *e, struct err *why)
+{
+    struct task_counts n;
+
+    plan_count(&e->plan, &n);
+    if (e->stopping)
+        err_set(why, ERR_INTERRUPTED, "interrupted as asked");
+    else
+        err_set(why, ERR_PARTIAL, "what had failed is done; %d of %d tasks are not begun",
+                n.total - n.succeeded - n.skipped, n.total);
+    err_advise(why, "plan execute -id %" PRId64 " goes on from the first unfinished task",
+               e->plan.id);
+}
+
 /* The plan's last state, the copies first: whoever waits for the end finds them there. */
 static int conclude(struct exec *e)
 {
@@ -474,9 +498,7 @@ static int conclude(struct exec *e)
         explain_failure(e, &why);
     } else if (!is_complete(e)) {
         to = PLAN_INTERRUPTED;
-        err_set(&why, ERR_INTERRUPTED, "interrupted as asked");
-        err_advise(&why, "plan execute -id %" PRId64 " goes on from the first unfinished task",
-                   e->plan.id);
+        explain_rest(e, &why);
     } else {
         m.why = NULL;
     }

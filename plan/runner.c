@@ -69,6 +69,8 @@ static int make_words(struct launch *la, const struct runner_args *a, struct err
         rc = add_word(la, &n, a->config_args[i], err);
     for (size_t i = 0; i < sizeof tail / sizeof *tail && rc == 0; i++)
         rc = add_word(la, &n, tail[i], err);
+    for (size_t i = 0; a->run_args != NULL && a->run_args[i] != NULL && rc == 0; i++)
+        rc = add_word(la, &n, a->run_args[i], err);
     return rc;
 }
 

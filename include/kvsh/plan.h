@@ -134,3 +134,8 @@ struct task_counts {
     int percent; /* of the whole plan */
 };
 void plan_count(const struct plan *p, struct task_counts *counts);
+/*
+ * Did the plan do what it was made for in part? Every task that failed is of the last wave, so that
+ * nothing waits for it, and others of that wave succeeded. Never with an unknown outcome.
+ */
+bool plan_is_partial(const struct plan *p);

@@ -88,6 +88,7 @@ struct runner_args {
     const char *const
         *config_args; /* words to repeat: "-config", "/file"; NULL-terminated; or NULL */
     int64_t plan_id;
+    const char *const *run_args; /* further words for run-plan; NULL-terminated; or NULL */
 };
 int runner_start(const struct runner_args *a, struct plan_lock *l, struct err *err);
 
@@ -120,5 +121,6 @@ struct executor {
     int max_parallel;
     int ready_fd; /* written one byte once the plan is RUNNING; -1: none */
     int pause_ms; /* before the store is asked once more about a step in doubt; doubles; 0: 500 */
+    bool failed_only; /* only what failed or is in doubt; what was not begun stays so */
 };
 int executor_run(const struct executor *x, struct err *err);

@@ -150,9 +150,36 @@ static void tasks_are_counted(void)
     plan_release(&p);
 }
 
+static bool is_partial(const enum task_state states[4])
+{
+    struct plan p = {0};
+    bool yes;
+
+    for (int i = 0; i < 4; i++) /* two waves of two */
+        plan_add_task(&p, i / 2 + 1, "x", "y", "sn1")->state = states[i];
+    yes = plan_is_partial(&p);
+    plan_release(&p);
+    return yes;
+}
+
+static void part_of_the_last_wave_is_partial(void)
+{
+    const enum task_state good = TASK_SUCCEEDED, bad = TASK_ERROR;
+
+    ok(is_partial((enum task_state[]){good, good, bad, good}));
+    ok(is_partial((enum task_state[]){good, TASK_SKIPPED, good, bad}));
+    ok(!is_partial((enum task_state[]){good, good, good, good}));
+    ok(!is_partial((enum task_state[]){good, good, bad, bad}));
+    ok(!is_partial((enum task_state[]){good, bad, TASK_PENDING, TASK_PENDING}));
+    ok(!is_partial((enum task_state[]){good, bad, good, good}));
+    ok(!is_partial((enum task_state[]){good, good, bad, TASK_UNKNOWN}));
+    ok(!is_partial((enum task_state[]){good, good, bad, TASK_INTERRUPTED}));
+}
+
 int main(void)
 {
     TAP_RUN(TAP_TEST(names_and_back), TAP_TEST(plan_moves_are_those_drawn),
             TAP_TEST(task_moves_are_those_drawn), TAP_TEST(rest_is_where_no_runner_works),
-            TAP_TEST(verbs_have_words), TAP_TEST(a_plan_is_built), TAP_TEST(tasks_are_counted));
+            TAP_TEST(verbs_have_words), TAP_TEST(a_plan_is_built), TAP_TEST(tasks_are_counted),
+            TAP_TEST(part_of_the_last_wave_is_partial));
 }
