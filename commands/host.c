@@ -28,6 +28,7 @@ static int prepare(struct session *s, const struct cmd *cmd, struct err *err)
 struct offer {
     void (*add)(void *arg, const char *candidate);
     void *arg;
+    size_t count; /* documents offered so far */
 };
 
 /* The journal, when that needs neither a network nor a new file. */
@@ -46,35 +47,32 @@ static struct journal *quiet_journal(struct session *s)
     return exists ? session_journal(s, &err) : NULL;
 }
 
+static void offer_name(void *arg, const char *name)
+{
+    struct offer *o = arg;
+
+    o->add(o->arg, name);
+    o->count++;
+}
+
 static void offer_docs(struct journal *j, const char *kind, const char *member, struct offer *o)
 {
-    struct json *docs = NULL;
     struct err err = ERR_INIT;
-    int64_t version;
 
-    if (journal_docs(j, &docs, &version, &err) == 0) {
-        JSON_FOREACH (doc, json_get(docs, kind)) {
-            const char *name = member ? json_str(doc, member) : json_key(doc);
-            if (name != NULL)
-                o->add(o->arg, name);
-        }
-    }
-    json_free(docs);
+    journal_doc_names(j, kind, member, offer_name, o, &err);
 }
 
 /* Services of a store that declares none here: as they were seen last. */
 static void offer_observed(struct journal *j, struct offer *o)
 {
-    struct json *docs = NULL, *states = NULL;
+    struct json *states = NULL;
     struct err err = ERR_INIT;
-    int64_t version, time;
+    int64_t time;
 
-    if (journal_docs(j, &docs, &version, &err) == 0 && json_len(json_get(docs, "rn")) == 0 &&
-        journal_last_observed(j, &states, &time, &err) == 0) {
+    if (journal_last_observed(j, &states, &time, &err) == 0) {
         JSON_FOREACH (state, states)
             o->add(o->arg, json_key(state));
     }
-    json_free(docs);
     json_free(states);
 }
 
@@ -107,7 +105,7 @@ static void complete(struct session *s, enum completer what,
         [COMPLETE_SERVICE] = {"rn", NULL},   [COMPLETE_TOPOLOGY] = {"topology", NULL},
     };
     const struct plan_filter newest = {.num = PLANS_OFFERED, .state = -1};
-    struct offer o = {add, arg};
+    struct offer o = {.add = add, .arg = arg};
     struct err err = ERR_INIT;
     struct journal *j;
 
@@ -122,8 +120,9 @@ static void complete(struct session *s, enum completer what,
     else if ((size_t)what < sizeof docs / sizeof *docs && docs[what].kind != NULL)
         offer_docs(j, docs[what].kind, docs[what].member, &o);
     if (what == COMPLETE_SERVICE) {
+        if (o.count == 0)
+            offer_observed(j, &o);
         offer_docs(j, "admin", NULL, &o);
-        offer_observed(j, &o);
     }
 }
 

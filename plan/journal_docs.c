@@ -62,6 +62,31 @@ int journal_docs(struct journal *j, struct json **docs, int64_t *version, struct
     return *docs != NULL ? 0 : -1;
 }
 
+int journal_doc_names(struct journal *j, const char *kind, const char *member,
+                      void (*each)(void *arg, const char *name), void *arg, struct err *err)
+{
+    struct db_stmt *st =
+        db_prepare(j->db,
+                   "SELECT CASE WHEN :path IS NULL THEN name ELSE json_extract(doc, :path) END"
+                   " FROM object WHERE kind = :kind ORDER BY name",
+                   err);
+    char *path = member != NULL ? xasprintf("$.%s", member) : NULL;
+    int rc = -1;
+
+    if (st == NULL)
+        goto out;
+    db_bind_str(st, ":kind", kind);
+    db_bind_str(st, ":path", path);
+    while ((rc = db_step(st, err)) > 0) {
+        if (!db_col_is_null(st, 0))
+            each(arg, db_col_str(st, 0));
+    }
+    db_done(st);
+out:
+    free(path);
+    return rc;
+}
+
 /* Documents change: the version they will have, or -1. */
 static int64_t raise_version(struct journal *j, int64_t at_least, struct err *err)
 {

@@ -34,6 +34,10 @@ int journal_reconcile(struct journal *j, struct err *err);
 
 /* The whole set {kind: {name: doc}} and the version, which grows with each change. New object. */
 int journal_docs(struct journal *j, struct json **docs, int64_t *version, struct err *err);
+/* The names of the documents of a kind, or a member of each (NULL: the name): quick, nothing is
+ * decoded. */
+int journal_doc_names(struct journal *j, const char *kind, const char *member,
+                      void (*each)(void *arg, const char *name), void *arg, struct err *err);
 /* Applies effects (meta.h) in one transaction. */
 int journal_apply(struct journal *j, const struct json *effects, struct err *err);
 /* Replaces the whole set. */

@@ -98,6 +98,7 @@ def steps(lab):
 
 def agent_at_rest(lab):
     node = lab.nodes[0]
+    lab.watch_interval = 10
     node.make(3)
     node.start()
     time.sleep(3)

@@ -189,7 +189,8 @@ class Node:
     def boot_words(self, capacity):
         words = ["makebootconfig", "-root", self.root, "-config", "config1.json", "-host", HOST, "-port",
                  str(self.port), "-harange", "%d,%d" % (self.port + 2, self.port + BLOCK - 1), "-capacity",
-                 str(capacity), "-token-file", self.lab.token_file, "-watch-interval", "1"]
+                 str(capacity), "-token-file", self.lab.token_file, "-watch-interval",
+                 str(self.lab.watch_interval)]
         for folder in self.dirs:
             words += ["-storagedir", folder]
         return words
@@ -252,6 +253,7 @@ class Lab:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda n, frame: sys.exit(128 + n))
         self.capacity = capacity
+        self.watch_interval = 1
         self.token = "".join(random.choice("0123456789abcdef") for _ in range(64))
         self.token_file = self.file("token", self.token + "\n", 0o600)
         self.config = self.file("kvsh.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n" % (
