@@ -4,7 +4,8 @@
 #include "commands/edit.h"
 #include "kvsh/meta.h"
 
-/* change-policy: parameters that services made from now on will have. */
+/* change-policy: parameters that services made from now on will have, or settings a store keeps
+ * itself. */
 struct opts {
     bool dry_run;
     struct words params;
@@ -39,13 +40,9 @@ static int add_param(struct json *params, const char *word, char **name_out, str
     return 0;
 }
 
-static int add_params(struct session *s, const struct words *words, struct json *params,
+static int add_params(const struct engine *e, const struct words *words, struct json *params,
                       struct out *out, struct err *err)
 {
-    const struct engine *e = session_engine(s, err);
-
-    if (e == NULL)
-        return -1;
     for (size_t i = 0; i < words->n; i++) {
         char *name = NULL;
         struct out_row *row;
@@ -54,16 +51,43 @@ static int add_params(struct session *s, const struct words *words, struct json 
         row = out_row(out, &table);
         out_str(row, "name", name);
         out_str(row, "value", json_str(params, name));
-        if (e->knows_param != NULL && !e->knows_param(name))
+        if (e->set_policy == NULL && e->knows_param != NULL && !e->knows_param(name))
             out_note(out, "%s is kept and has no effect on a %s store", name, e->name);
         free(name);
     }
     return 0;
 }
 
-static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+/* A store that keeps its settings itself is told. */
+static int set_in_store(struct session *s, const struct opts *o, struct out *out, struct err *err)
 {
-    const struct opts *o = options_;
+    const struct engine *e = session_engine(s, err);
+    struct connection *cn = session_connection(s, err);
+    struct json *params = json_object();
+    struct cluster c = {0};
+    struct edit edit;
+    int rc = edit_begin(&edit, s, err);
+
+    if (rc == 0 &&
+        (cn == NULL || add_params(e, &o->params, params, out, err) != 0 ||
+         session_observe(s, &c, err) != 0 || e->set_policy(cn, &c, params, o->dry_run, err) != 0))
+        rc = -1;
+    if (rc == 0 && !o->dry_run) {
+        char *text = json_print(params);
+        rc = edit_commit(&edit, "policy",
+                         arena_printf(&edit.cluster.arena, "settings of the store: %s", text), out,
+                         err);
+        free(text);
+    }
+    edit_end(&edit);
+    cluster_release(&c);
+    json_free(params);
+    return rc;
+}
+
+/* The policy kept here. */
+static int set_here(struct session *s, const struct opts *o, struct out *out, struct err *err)
+{
     struct json *doc = NULL, *params;
     struct edit e;
     int rc = -1;
@@ -77,7 +101,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         params = json_object();
         json_set(doc, "params", params);
     }
-    if (add_params(s, &o->params, params, out, err) != 0)
+    if (add_params(session_engine(s, err), &o->params, params, out, err) != 0)
         goto out;
     if (o->dry_run) {
         rc = 0;
@@ -95,18 +119,29 @@ out:
     return rc;
 }
 
+static int run(struct session *s, const void *options_, struct out *out, struct err *err)
+{
+    const struct engine *e = session_engine(s, err);
+
+    if (e == NULL)
+        return -1;
+    return e->set_policy ? set_in_store(s, options_, out, err) : set_here(s, options_, out, err);
+}
+
 static const char *const examples[] = {
     "change-policy -params maxmemory=1gb maxmemory-policy=noeviction",
     "change-policy -params \"loggingConfigProps=oracle.kv.level=INFO;\"",
+    "change-policy -params autoFailover.enabled=true autoFailover.timeout=60",
     NULL,
 };
 
 const struct cmd cmd_change_policy = {
     .name = "change-policy",
-    .summary = "set parameters for services made from now on",
+    .summary = "set parameters for services made from now on, or settings of the store",
     .description =
         "Parameters the engine does not know are kept, shown by show parameters, and noted "
-        "as having no effect.",
+        "as having no effect. A store that keeps its settings itself is told at once; show policy "
+        "lists them with what is allowed.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = tables,

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands/plan_common.h"
 #include "commands/show_plan.h"
@@ -7,7 +8,7 @@
 struct opts {
     int64_t id, from_ms, to_ms, num;
     const char *state;
-    bool last;
+    bool last, local;
 };
 
 #define DEFAULT_NUM 10
@@ -26,18 +27,30 @@ static const struct opt options[] = {
     OPT_TIME(struct opts, to_ms, "to", "made before this time"),
     OPT_CHOICE(struct opts, state, "state", "only plans in this state", .value = "STATE",
                .choices = states),
+    OPT_FLAG(struct opts, local, "local", "only what is known here: ask no node"),
     OPT_END,
 };
 
+static const struct out_col operation_cols[] = {
+    {"operation", "OPERATION", OUT_STR, "what it is"},
+    {"startedBy", "STARTED BY", OUT_STR, "a plan of this store, or others"},
+    {"planId", "PLAN", OUT_INT, "that plan"},
+    {"state", "STATE", OUT_STATE, "RUNNING"},
+    {"percent", "PROGRESS", OUT_PERCENT, "how far it is"},
+    {"operationId", "ID", OUT_STR, "by which the store knows it"},
+    {0},
+};
+static const struct out_table operation_table = {
+    .key = "operations",
+    .cols = operation_cols,
+    .text = "     - {operation} (started by {startedBy}{?planId| {planId}}) {state}"
+            "{?percent|, {percent}}{?operationId|, id {operationId}}",
+};
+
 static const struct out_table *const tables[] = {
-    &table_plans,
-    &table_plan,
-    &table_plan_attempt_error,
-    &table_failed_tasks,
-    &table_unfinished_tasks,
-    &table_not_started,
-    &table_all_tasks,
-    NULL,
+    &operation_table,          &table_plans,        &table_plan,
+    &table_plan_attempt_error, &table_failed_tasks, &table_unfinished_tasks,
+    &table_not_started,        &table_all_tasks,    NULL,
 };
 
 struct listing {
@@ -97,14 +110,92 @@ static int list(struct session *s, const struct opts *o, struct out *out, struct
     return 0;
 }
 
+/* --- what others do --- */
+
+struct at_work {
+    struct arena arena;
+    int64_t *plans;
+    size_t n;
+};
+
+static void add_plan_at_work(void *arg, const struct plan *p)
+{
+    struct at_work *w = arg;
+
+    *ARENA_PUSH(&w->arena, w->plans, w->n) = p->id;
+}
+
+/* The plan that noted the operation as its own. */
+static int64_t plan_of(struct journal *j, const char *id)
+{
+    static const int at_work[] = {PLAN_RUNNING, PLAN_INTERRUPT_REQUESTED};
+    struct at_work w = {0};
+    struct err ignored = ERR_INIT;
+    int64_t found = 0;
+
+    for (size_t i = 0; id != NULL && i < 2; i++)
+        journal_plan_list(j, &(struct plan_filter){.state = at_work[i]}, add_plan_at_work, &w,
+                          &ignored);
+    for (size_t i = 0; i < w.n && found == 0; i++) {
+        struct plan p = {0};
+        if (journal_plan_load(j, w.plans[i], &p, &ignored) == 0) {
+            for (size_t k = 0; k < p.n_tasks && found == 0; k++) {
+                char *memo = NULL;
+                if (p.tasks[k].state == TASK_RUNNING &&
+                    journal_task_memo(j, p.id, p.tasks[k].num, &memo, &ignored) == 0 &&
+                    memo != NULL && strstr(memo, id) != NULL)
+                    found = p.id;
+                free(memo);
+            }
+        }
+        plan_release(&p);
+    }
+    arena_release(&w.arena);
+    return found;
+}
+
+/* Operations of a foreign store, which others may have begun. That it does not answer is a note. */
+static void list_operations(struct session *s, struct out *out)
+{
+    struct err why = ERR_INIT;
+    struct journal *j = session_journal(s, &why);
+    struct cluster c = {0};
+
+    if (j == NULL || session_observe(s, &c, &why) != 0)
+        out_note(out, "the store cannot be asked what others do: %s", why.text);
+    for (size_t i = 0; i < c.n_activities; i++) {
+        const struct activity *a = &c.activities[i];
+        int64_t plan = a->excludes_plans && a->running ? plan_of(j, a->id) : 0;
+        struct out_row *row;
+        if (!a->excludes_plans || !a->running)
+            continue;
+        row = out_row(out, &operation_table);
+        out_str(row, "operation", a->kind);
+        out_str(row, "startedBy", plan ? "plan" : "others");
+        if (plan)
+            out_int(row, "planId", plan);
+        out_str(row, "state", "RUNNING");
+        if (a->percent >= 0)
+            out_int(row, "percent", a->percent > 100 ? 100 : a->percent);
+        out_str(row, "operationId", a->id);
+    }
+    cluster_release(&c);
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
     const struct plan_ref ref = {.id = o->id, .last = o->last};
     int64_t id;
 
-    if (o->id == 0 && !o->last)
+    if (o->id == 0 && !o->last) {
+        const struct engine *e = session_engine(s, err);
+        if (e == NULL)
+            return -1;
+        if (e->is_foreign && !o->local)
+            list_operations(s, out);
         return list(s, o, out, err);
+    }
     if ((id = plan_resolve(s, &ref, err)) == 0)
         return -1;
     return show_plan(s, id, out, err);

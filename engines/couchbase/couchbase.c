@@ -62,6 +62,7 @@ static struct connection *cb_open(const struct endpoint *ep, struct err *err)
 
 const struct engine engine_couchbase = {
     .name = "couchbase",
+    .is_foreign = true,
     .verbs = VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_RECOVER) | VERB_BIT(VERB_ADD_NODE) |
              VERB_BIT(VERB_REMOVE_NODE) | VERB_BIT(VERB_REBALANCE) | VERB_BIT(VERB_STOP_REBALANCE) |
              VERB_BIT(VERB_SWAP_REBALANCE) | VERB_BIT(VERB_CHANGE_GROUP) |

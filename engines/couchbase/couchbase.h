@@ -150,8 +150,9 @@ struct cb_set {
     size_t n;
 };
 /*
- * The members named by args "services". A name is host:port as configured, the host alone where
- * that is enough, or the otpNode; ERR_INPUT with those there are.
+ * The members named by args "services", or with "allRns" all active ones (of a "zone"). A name is
+ * host:port as configured, the host alone where that is enough, or the otpNode; ERR_INPUT with
+ * those there are.
  */
 int cb_select(const struct intent *in, const struct cluster *c, struct arena *a, struct cb_set *set,
               struct err *err);

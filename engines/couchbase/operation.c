@@ -264,8 +264,11 @@ static int ended_well(struct doing *d, const struct cb_operation *op, const stru
     const char *why = NULL;
 
     for (int64_t since = time_mono_ms(); time_mono_ms() - since < GRACE_MS / 2;) {
-        if (cb_look(d, err) == 0 && op->reached(d, &why))
+        why = NULL;
+        if (cb_look(d, err) == 0 && op->reached(d, &why)) {
+            why = NULL;
             break;
+        }
         time_sleep_ms(POLL_MS); /* what a node tells may be a second old */
     }
     snprintf(d->p->result, sizeof d->p->result, "%s %.32s completed%s%.100s",

@@ -73,6 +73,12 @@ int cb_select(const struct intent *in, const struct cluster *c, struct arena *a,
         if (!cb_in(set, s))
             *ARENA_PUSH(a, set->v, set->n) = s;
     }
+    for (size_t i = 0; i < c->n_services && json_bool(in->args, "allRns", false); i++) {
+        const struct node *n = cluster_node(c, c->services[i].node);
+        const char *zone = json_str(in->args, "zone");
+        if (cb_is_active(&c->services[i]) && (zone == NULL || strcmp(n->zone, zone) == 0))
+            *ARENA_PUSH(a, set->v, set->n) = &c->services[i];
+    }
     if (set->n > 0)
         return 0;
     err_set(err, ERR_INPUT, "no node is named");

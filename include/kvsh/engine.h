@@ -83,6 +83,7 @@ struct node_event {
 struct engine {
     const char *name;
     unsigned verbs; /* VERB_BIT(): the plans it can make */
+    bool is_foreign; /* its stores keep their own topology, and others than kvsh change it, too */
 
     /* Prepares a connection; need not contact anybody. NULL on failure. */
     struct connection *(*open)(const struct endpoint *ep, struct err *err);
