@@ -214,6 +214,17 @@ const struct out_table table_preview_findings = {
     .text = "  {severity}: [{resourceId}] {description}{?remedy|; {remedy}}",
 };
 
+void out_finding(struct out *out, const struct finding *one)
+{
+    struct out_row *row = out_row(out, &table_preview_findings);
+
+    out_str(row, "severity", severity_name(one->severity));
+    out_str(row, "rule", one->rule);
+    out_str(row, "resourceId", one->subject);
+    out_str(row, "description", one->text);
+    out_str(row, "remedy", one->remedy);
+}
+
 void out_preview(struct out *out, const struct plan *p, const struct findings *f)
 {
     struct out_row *row = out_row(out, &table_preview);
@@ -233,14 +244,8 @@ void out_preview(struct out *out, const struct plan *p, const struct findings *f
         out_str(row, "why", t->why);
         out_str(row, "degrades", t->degrades);
     }
-    for (size_t i = 0; i < f->n; i++) {
-        row = out_row(out, &table_preview_findings);
-        out_str(row, "severity", severity_name(f->v[i].severity));
-        out_str(row, "rule", f->v[i].rule);
-        out_str(row, "resourceId", f->v[i].subject);
-        out_str(row, "description", f->v[i].text);
-        out_str(row, "remedy", f->v[i].remedy);
-    }
+    for (size_t i = 0; i < f->n; i++)
+        out_finding(out, &f->v[i]);
 }
 
 void out_finding_notes(struct out *out, const struct findings *f, const struct err *err)

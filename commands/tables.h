@@ -22,6 +22,8 @@ void out_plan_ended(struct out *out, const struct plan *p);
 void out_plan_row(struct out *out, const struct plan *p);
 /* The plan as it would be: tasks in waves, and what was found on the way. */
 void out_preview(struct out *out, const struct plan *p, const struct findings *f);
+/* A row of table_preview_findings. */
+void out_finding(struct out *out, const struct finding *one);
 
 /* Findings as notes beside the result; the one that err refuses by is left to err. */
 void out_finding_notes(struct out *out, const struct findings *f, const struct err *err);

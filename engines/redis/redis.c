@@ -202,6 +202,7 @@ const struct engine engine_redis = {
              VERB_BIT(VERB_DEPLOY_TOPOLOGY) | VERB_BIT(VERB_START_SERVICE) |
              VERB_BIT(VERB_STOP_SERVICE) | VERB_BIT(VERB_RESTART_SERVICE) |
              VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_NETWORK_RESTORE),
+    .checks = VERB_BIT(VERB_REMOVE_NODE),
     .open = redis_open,
     .close = redis_close,
     .observe = redis_observe,

@@ -18,7 +18,7 @@ ALLOWED = {
 }
 OWNERS = {
     "lib": "buf conf db err fault fs http json log mem out",
-    "model": "cluster finding meta plan",
+    "model": "cluster finding meta plan safety",
     "engines": "engine",
     "plan": "journal run",
     "cli": "cmd shell",
