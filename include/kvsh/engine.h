@@ -82,13 +82,9 @@ struct node_event {
 
 struct engine {
     const char *name;
-<<<<<<< HEAD
-    unsigned verbs; /* VERB_BIT(): the plans it can make */
-    bool is_foreign; /* its stores keep their own topology, and others than kvsh change it, too */
-=======
     unsigned verbs;  /* VERB_BIT(): the plans it can make */
     unsigned checks; /* VERB_BIT(): what check() judges beside these, although there is no plan */
->>>>>>> e01581a (check: could these be stopped, restarted, removed or failed over, and how many at once)
+    bool is_foreign; /* its stores keep their own topology, and others than kvsh change it, too */
 
     /* Prepares a connection; need not contact anybody. NULL on failure. */
     struct connection *(*open)(const struct endpoint *ep, struct err *err);
