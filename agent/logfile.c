@@ -126,21 +126,20 @@ static void log_renew(struct logfile *l)
 void logfile_line(struct logfile *l, enum log_level level, const char *component, const char *fmt,
                   va_list ap)
 {
-    char line[LINE_SIZE];
-    size_t len;
+    struct buf line;
+    bool written;
 
-    log_format(line, sizeof line, level, component, fmt, ap);
-    len = strlen(line);
+    buf_init(&line, LINE_SIZE);
+    log_format(&line, level, component, fmt, ap);
     pthread_mutex_lock(&l->lock);
     log_renew(l);
-    /* A log that cannot be written must not stop the agent, and there is nobody else to tell. */
-    if ((l->fd < 0 || write(l->fd, line, len) < 0) && !l->tee) {
-        pthread_mutex_unlock(&l->lock);
-        return;
-    }
-    if (l->tee && write(STDERR_FILENO, line, len) < 0)
+    /* A log that cannot be written must not stop the agent; standard error is the only other ear.
+     */
+    written = l->fd >= 0 && write(l->fd, line.data, line.len) >= 0;
+    if (l->tee && write(STDERR_FILENO, line.data, line.len) < 0 && !written)
         l->tee = false;
     pthread_mutex_unlock(&l->lock);
+    buf_release(&line);
 }
 
 void logfile_detach(struct logfile *l)

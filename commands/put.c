@@ -31,17 +31,16 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     const struct opts *o = options_;
     struct out_row *row;
     struct data d;
-    bool inserted;
-    int copies = 0, rc = -1;
+    struct record record = {.key = o->key, .value = o->value};
+    int rc = -1;
 
-    if (data_begin(&d, s, err) != 0 ||
-        d.engine->put(d.connection, d.docs, o->key, o->value, &inserted, &copies, err) != 0)
+    if (data_begin(&d, s, err) != 0 || d.engine->put(d.connection, d.docs, &record, err) != 0)
         goto out;
     row = out_row(out, &table);
     out_str(row, "key", o->key);
-    out_str(row, "done", inserted ? "inserted" : "updated");
-    out_int(row, "copies", copies);
-    if (copies == 0 && has_replicas(d.docs))
+    out_str(row, "done", record.inserted ? "inserted" : "updated");
+    out_int(row, "copies", record.copies);
+    if (record.copies == 0 && has_replicas(d.docs))
         out_note(out, "no replica has it yet; if its primary is lost now, so is this value");
     rc = 0;
 out:

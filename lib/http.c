@@ -298,29 +298,6 @@ void http_perform_each(struct http *h, const struct http_batch *batch)
     fault_point("http.after");
 }
 
-static void keep(void *arg, size_t i, struct http_response *resp)
-{
-    struct http_response *resps = arg;
-
-    resps[i] = *resp;
-    *resp = (struct http_response){0};
-}
-
-void http_perform_all(struct http *h, const struct http_request *reqs, struct http_response *resps,
-                      size_t n, size_t max_parallel, int deadline_ms)
-{
-    const struct http_batch batch = {
-        .reqs = reqs,
-        .n = n,
-        .max_parallel = max_parallel,
-        .deadline_ms = deadline_ms,
-        .done = keep,
-        .arg = resps,
-    };
-
-    http_perform_each(h, &batch);
-}
-
 void http_response_release(struct http_response *resp)
 {
     free(resp->etag);

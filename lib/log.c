@@ -55,65 +55,59 @@ int log_level_by_name(const char *name, enum log_level *level)
     return -1;
 }
 
-/* Adds text to out at *pos, one line stays one line: control characters appear as \xNN. */
-static void add_escaped(char *out, size_t size, size_t *pos, const char *text)
+/* One line stays one line: control characters appear as \xNN. */
+static void add_escaped(struct buf *line, const char *text)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        bool plain = (c >= 0x20 && c != 0x7f) || c == '\t';
 
-        if (*pos + (plain ? 1 : 4) >= size)
-            return;
-        if (plain)
-            out[(*pos)++] = (char)c;
+        if ((c >= 0x20 && c != 0x7f) || c == '\t')
+            buf_addc(line, (char)c);
         else
-            *pos += (size_t)snprintf(out + *pos, size - *pos, "\\x%02x", c);
+            buf_addf(line, "\\x%02x", c);
     }
-    out[*pos] = '\0';
 }
 
-void log_format(char *out, size_t size, enum log_level level, const char *component,
-                const char *fmt, va_list ap)
+void log_format(struct buf *line, enum log_level level, const char *component, const char *fmt,
+                va_list ap)
 {
     int64_t now = time_now_ms();
     time_t sec = (time_t)(now / 1000);
     char *text, *head;
     char stamp[32];
-    size_t pos = 0;
     struct tm tm;
 
-    if (size < 2) {
-        if (size)
-            out[0] = '\0';
-        return;
-    }
     gmtime_r(&sec, &tm);
     strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &tm);
     text = xvasprintf(fmt, ap);
     mask_apply(text);
     head = xasprintf("%s.%03d UTC %s [%s] ", stamp, (int)(now % 1000), level_tags[level],
                      component ? component : "");
-    add_escaped(out, size - 1, &pos, head);
-    add_escaped(out, size - 1, &pos, text);
-    out[pos] = '\n';
-    out[pos + 1] = '\0';
+    line->limit--; /* a place for the end of the line, whatever is cut */
+    add_escaped(line, head);
+    add_escaped(line, text);
+    line->limit++;
+    line->overflow = false;
+    buf_addc(line, '\n');
     free(head);
     free(text);
 }
 
 void log_msg(enum log_level level, const char *component, const char *fmt, ...)
 {
-    char line[LINE_MAX_BYTES];
+    struct buf line;
     va_list ap;
 
     if ((int)level > atomic_load(&log_level))
         return;
     va_start(ap, fmt);
-    log_format(line, sizeof line, level, component, fmt, ap);
+    buf_init(&line, LINE_MAX_BYTES);
+    log_format(&line, level, component, fmt, ap);
     va_end(ap);
     /* A log that cannot be written has nowhere to complain. */
-    if (write(atomic_load(&log_fd), line, strlen(line)) < 0)
-        return;
+    if (write(atomic_load(&log_fd), line.data, line.len) < 0)
+        line.len = 0;
+    buf_release(&line);
 }
 
 void mask_add(const char *secret)

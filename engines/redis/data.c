@@ -86,16 +86,16 @@ static struct json *operation(const char *op)
     return body;
 }
 
-int redis_put(struct connection *cn, const struct json *docs, const char *key, const char *value,
-              bool *inserted, int *copies, struct err *err)
+int redis_put(struct connection *cn, const struct json *docs, struct record *record,
+              struct err *err)
 {
     struct json *body = operation("put"), *answer = NULL;
 
-    json_set_str(body, "value", value);
-    if (by_key(cn, docs, key, body, &answer, err) != 0)
+    json_set_str(body, "value", record->value);
+    if (by_key(cn, docs, record->key, body, &answer, err) != 0)
         return -1;
-    *inserted = json_bool(answer, "inserted", false);
-    *copies = (int)json_int(answer, "copies", 0);
+    record->inserted = json_bool(answer, "inserted", false);
+    record->copies = (int)json_int(answer, "copies", 0);
     json_free(answer);
     return 0;
 }

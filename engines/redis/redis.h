@@ -178,8 +178,8 @@ int redis_check_fresh(const struct service *s, struct err *err);
 int redis_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
 enum settled redis_settled(struct connection *cn, const struct task *t, struct perform *p,
                            struct err *err);
-int redis_put(struct connection *cn, const struct json *docs, const char *key, const char *value,
-              bool *inserted, int *copies, struct err *err);
+int redis_put(struct connection *cn, const struct json *docs, struct record *record,
+              struct err *err);
 int redis_get(struct connection *cn, const struct json *docs, const char *key, char **value,
               struct err *err);
 int redis_del(struct connection *cn, const struct json *docs, const char *key, bool *deleted,

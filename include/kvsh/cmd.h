@@ -70,44 +70,46 @@ enum completer {
 };
 
 struct opt {
-    const char *name;    /* without dash */
+    const char *name; /* without dash */
     enum opt_type type;
     size_t offset;       /* of the member in the options struct */
     const char *meaning; /* one line, lower case, no full stop */
-    const char *value;   /* placeholder in the synopsis; NULL: by type ("NAME", "N", "SECONDS", ...) */
+    const char
+        *value; /* placeholder in the synopsis; NULL: by type ("NAME", "N", "SECONDS", ...) */
     unsigned flags;
     int64_t min, max;           /* INT, SECONDS; both 0: any non-negative */
     int64_t def;                /* INT, SECONDS (ms), TIME: when not given */
     const char *const *choices; /* CHOICE: ends with NULL */
     enum completer complete;
-    /* Options with the same non-zero number exclude each other; with OPT_REQUIRED exactly one is needed. */
+    /* Options with the same non-zero number exclude each other; with OPT_REQUIRED exactly one is
+     * needed. */
     unsigned one_of;
     const struct opt *group; /* GROUP: the embedded struct's options, offsets within it */
 };
 
 /* The member's type is checked at compile time: a wrong one makes the array size negative. */
-#define OPT_OFFSET(S, m, type)                                                                     \
-    (offsetof(S, m) +                                                                              \
+#define OPT_OFFSET(S, m, type) \
+    (offsetof(S, m) +          \
      0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((S *)0)->m), type) ? 1 : -1]))
 
-#define OPT_FLAG(S, m, n, what, ...)                                                               \
-    {                                                                                              \
-        .name = n, .type = OPT_TYPE_FLAG, .offset = OPT_OFFSET(S, m, bool), .meaning = what,       \
-        __VA_ARGS__                                                                                \
+#define OPT_FLAG(S, m, n, what, ...)                                                         \
+    {                                                                                        \
+        .name = n, .type = OPT_TYPE_FLAG, .offset = OPT_OFFSET(S, m, bool), .meaning = what, \
+        __VA_ARGS__                                                                          \
     }
-#define OPT_TEXT(kind, S, m, n, what, ...)                                                         \
-    {                                                                                              \
-        .name = n, .type = kind, .offset = OPT_OFFSET(S, m, const char *), .meaning = what,        \
-        __VA_ARGS__                                                                                \
+#define OPT_TEXT(kind, S, m, n, what, ...)                                                  \
+    {                                                                                       \
+        .name = n, .type = kind, .offset = OPT_OFFSET(S, m, const char *), .meaning = what, \
+        __VA_ARGS__                                                                         \
     }
 #define OPT_NUMBER(kind, S, m, n, what, ...)                                                       \
     {                                                                                              \
         .name = n, .type = kind, .offset = OPT_OFFSET(S, m, int64_t), .meaning = what, __VA_ARGS__ \
     }
-#define OPT_WORDS(kind, S, m, n, what, ...)                                                        \
-    {                                                                                              \
-        .name = n, .type = kind, .offset = OPT_OFFSET(S, m, struct words), .meaning = what,        \
-        __VA_ARGS__                                                                                \
+#define OPT_WORDS(kind, S, m, n, what, ...)                                                 \
+    {                                                                                       \
+        .name = n, .type = kind, .offset = OPT_OFFSET(S, m, struct words), .meaning = what, \
+        __VA_ARGS__                                                                         \
     }
 #define OPT_STR(S, m, n, ...) OPT_TEXT(OPT_TYPE_STR, S, m, n, __VA_ARGS__)
 #define OPT_CHOICE(S, m, n, ...) OPT_TEXT(OPT_TYPE_CHOICE, S, m, n, __VA_ARGS__)
@@ -117,13 +119,13 @@ struct opt {
 #define OPT_TIME(S, m, n, ...) OPT_NUMBER(OPT_TYPE_TIME, S, m, n, __VA_ARGS__)
 #define OPT_LIST(S, m, n, ...) OPT_WORDS(OPT_TYPE_LIST, S, m, n, __VA_ARGS__)
 #define OPT_REST(S, m, n, ...) OPT_WORDS(OPT_TYPE_REST, S, m, n, __VA_ARGS__)
-#define OPT_GROUP(S, m, M, opts)                                                                   \
-    {                                                                                              \
-        .name = "", .type = OPT_TYPE_GROUP, .offset = OPT_OFFSET(S, m, M), .group = opts           \
+#define OPT_GROUP(S, m, M, opts)                                                         \
+    {                                                                                    \
+        .name = "", .type = OPT_TYPE_GROUP, .offset = OPT_OFFSET(S, m, M), .group = opts \
     }
-#define OPT_END                                                                                    \
-    {                                                                                              \
-        .type = OPT_TYPE_END                                                                       \
+#define OPT_END              \
+    {                        \
+        .type = OPT_TYPE_END \
     }
 
 enum cmd_needs {
@@ -134,16 +136,16 @@ enum cmd_needs {
 };
 
 struct cmd {
-    const char *name;        /* "plan stop-service" */
-    const char *alias;       /* a second whole name ("quit"), or NULL */
-    const char *summary;     /* one line, lower case, no full stop */
-    const char *description; /* paragraphs separated by an empty line */
-    const struct opt *options; /* NULL or ends with OPT_END */
-    size_t options_size;       /* sizeof the options struct */
+    const char *name;                      /* "plan stop-service" */
+    const char *alias;                     /* a second whole name ("quit"), or NULL */
+    const char *summary;                   /* one line, lower case, no full stop */
+    const char *description;               /* paragraphs separated by an empty line */
+    const struct opt *options;             /* NULL or ends with OPT_END */
+    size_t options_size;                   /* sizeof the options struct */
     const struct out_table *const *tables; /* NULL or ends with NULL */
     const char *const *examples;           /* NULL or ends with NULL; whole lines without prompt */
     unsigned needs;                        /* enum cmd_needs */
-    /* Check meaning, act, report. Returns 0, or -1 with *err filled. options is a filled, zero-initialised
-     * struct of options_size bytes, borrowed for the call. */
+    /* Check meaning, act, report. Returns 0, or -1 with *err filled. options is a filled,
+     * zero-initialised struct of options_size bytes, borrowed for the call. */
     int (*run)(struct session *s, const void *options, struct out *out, struct err *err);
 };

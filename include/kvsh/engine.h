@@ -78,6 +78,13 @@ struct node_event {
     const char *text, *advice;
 };
 
+/* What put() writes, and what came of it. */
+struct record {
+    const char *key, *value;
+    bool inserted; /* the key was new */
+    int copies;    /* replicas that have it */
+};
+
 #define VERB_BIT(v) (1u << (v))
 
 struct engine {
@@ -130,8 +137,8 @@ struct engine {
                   void (*add)(void *arg, const struct node_event *ev), void *arg, struct err *err);
 
     /* Optional: a look at the data. value in get is malloc'ed, NULL when there is no such key. */
-    int (*put)(struct connection *cn, const struct json *docs, const char *key, const char *value,
-               bool *inserted, int *copies, struct err *err);
+    int (*put)(struct connection *cn, const struct json *docs, struct record *record,
+               struct err *err);
     int (*get)(struct connection *cn, const struct json *docs, const char *key, char **value,
                struct err *err);
     int (*del)(struct connection *cn, const struct json *docs, const char *key, bool *deleted,

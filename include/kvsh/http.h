@@ -64,16 +64,10 @@ int http_perform(struct http *h, const struct http_request *req, struct http_res
                  struct err *err);
 
 /*
- * n exchanges, at most max_parallel (0: 64) at once, all done after deadline_ms (0: none) at the
- * latest. Each outcome is in resps[i].err / status. Idempotent requests only.
- */
-void http_perform_all(struct http *h, const struct http_request *reqs, struct http_response *resps,
-                      size_t n, size_t max_parallel, int deadline_ms);
-
-/*
- * The same, but each outcome is handed to done() as it comes, in any order, and released behind it
- * (what done() wants to keep it takes out, leaving NULL): the memory needed does not grow with n.
- * done() must not use h.
+ * n exchanges, at most max_parallel at once, all done after deadline_ms at the latest. Each outcome
+ * is handed to done() as it comes, in any order, and released behind it (what done() wants to keep
+ * it takes out, leaving NULL): the memory needed does not grow with n. done() must not use h.
+ * Idempotent requests only.
  */
 struct http_batch {
     const struct http_request *reqs;

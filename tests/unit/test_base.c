@@ -287,35 +287,37 @@ static void buf_keeps_its_limit(void)
 
 /* ---- log ---- */
 
-static void format(char *out, size_t size, const char *component, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+static void format(struct buf *line, const char *component, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
-static void format(char *out, size_t size, const char *component, const char *fmt, ...)
+static void format(struct buf *line, const char *component, const char *fmt, ...)
 {
     va_list ap;
 
+    buf_clear(line);
     va_start(ap, fmt);
-    log_format(out, size, LOG_WARNING, component, fmt, ap);
+    log_format(line, LOG_WARNING, component, fmt, ap);
     va_end(ap);
 }
 
 static void log_lines(void)
 {
-    char line[200], small[40];
+    struct buf line;
 
-    format(line, sizeof line, "http", "GET %s %d", "h:1/x", 200);
-    is_int(line[4], '-');
-    is_int(line[19], '.');
-    is_str(line + 23, " UTC WARNING [http] GET h:1/x 200\n");
-    format(line, sizeof line, "x", "two\nlines\033[m\tand %s", SECRET);
-    is_str(line + 23, " UTC WARNING [x] two\\x0alines\\x1b[m\tand *******************\n");
-    for (size_t size = 0; size <= sizeof small; size++) {
-        memset(small, 'Z', sizeof small);
-        format(small, size, "x", "a\nlong line that does not fit at all");
-        if (size < 2)
-            continue;
-        is_int(strlen(small), size - 1);
-        is_int(small[size - 2], '\n');
+    buf_init(&line, 0);
+    format(&line, "http", "GET %s %d", "h:1/x", 200);
+    is_int(line.data[4], '-');
+    is_int(line.data[19], '.');
+    is_str(line.data + 23, " UTC WARNING [http] GET h:1/x 200\n");
+    format(&line, "x", "two\nlines\033[m\tand %s", SECRET);
+    is_str(line.data + 23, " UTC WARNING [x] two\\x0alines\\x1b[m\tand *******************\n");
+    buf_release(&line);
+    for (size_t limit = 1; limit <= 40; limit++) {
+        buf_init(&line, limit);
+        format(&line, "x", "a\nlong line that does not fit at all");
+        is_int(line.len, limit);
+        is_int(line.data[limit - 1], '\n');
+        buf_release(&line);
     }
 }
 

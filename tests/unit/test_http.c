@@ -657,6 +657,21 @@ static void many_free(struct many *m)
     free(m);
 }
 
+static void keep(void *arg, size_t i, struct http_response *resp)
+{
+    struct http_response *resps = arg;
+
+    resps[i] = *resp;
+    *resp = (struct http_response){0};
+}
+
+/* All answers, kept in the array that batch->arg points to. */
+static void perform_all(struct http *h, struct http_batch *batch)
+{
+    batch->done = keep;
+    http_perform_each(h, batch);
+}
+
 static void all_answered(void)
 {
     struct many *m = many_new("/x", "/slow/100");
@@ -664,7 +679,11 @@ static void all_answered(void)
 
     for (int round = 0; round < 2; round++) {
         most_inside = 0;
-        http_perform_all(h, m->reqs, m->resps, MANY, 8, 30000);
+        perform_all(h, &(struct http_batch){.reqs = m->reqs,
+                                            .n = MANY,
+                                            .max_parallel = 8,
+                                            .deadline_ms = 30000,
+                                            .arg = m->resps});
         ok(most_inside <= 8);
         for (int i = 0; i < MANY; i++) {
             is_int(m->resps[i].status, 200);
@@ -673,7 +692,7 @@ static void all_answered(void)
             http_response_release(&m->resps[i]);
         }
     }
-    http_perform_all(h, NULL, NULL, 0, 0, 0);
+    perform_all(h, &(struct http_batch){0});
     http_close(h);
     many_free(m);
 }
@@ -684,7 +703,10 @@ static void slow_ones_do_not_hold_the_rest(void)
     struct http *h = open_plain();
     int64_t begun = time_mono_ms();
 
-    http_perform_all(h, m->reqs, m->resps, MANY, 0, 2500);
+    perform_all(
+        h,
+        &(struct http_batch){
+            .reqs = m->reqs, .n = MANY, .max_parallel = 0, .deadline_ms = 2500, .arg = m->resps});
     ok(time_mono_ms() - begun < 15000);
     for (int i = 0; i < MANY; i++) {
         bool slow = i % 10 == 3;
@@ -705,7 +727,9 @@ static void deadline_before_all_were_asked(void)
     int64_t begun = time_mono_ms();
     int by_code[ERR_COUNT] = {0};
 
-    http_perform_all(h, m->reqs, m->resps, MANY, 2, 800);
+    perform_all(
+        h, &(struct http_batch){
+               .reqs = m->reqs, .n = MANY, .max_parallel = 2, .deadline_ms = 800, .arg = m->resps});
     ok(time_mono_ms() - begun < 15000);
     for (int i = 0; i < MANY; i++) {
         by_code[m->resps[i].err.code]++;
@@ -780,7 +804,8 @@ static void mixed_outcomes(void)
     reqs[3].url = url_to(port, "/cut");
     reqs[4].url = url_to(port, "/x");
     reqs[4].if_match = "a\nb";
-    http_perform_all(h, reqs, resps, 5, 2, 0);
+    perform_all(h, &(struct http_batch){
+                       .reqs = reqs, .n = 5, .max_parallel = 2, .deadline_ms = 0, .arg = resps});
     for (int i = 0; i < 5; i++) {
         is_int(resps[i].err.code, want[i]);
         http_response_release(&resps[i]);
