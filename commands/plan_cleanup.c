@@ -3,11 +3,13 @@
 /* plan cleanup: what interrupted or removed things have left behind. */
 struct opts {
     const char *bucket;
+    bool purge;
     struct plan_opts plan;
 };
 
 static const struct opt options[] = {
-    OPT_STR(struct opts, bucket, "bucket", "couchbase: only what is left of this bucket"),
+    OPT_STR(struct opts, bucket, "bucket", "couchbase: only this bucket"),
+    OPT_FLAG(struct opts, purge, "purge", "couchbase: forget deletes, too"),
     PLAN_OPTIONS(struct opts, plan),
     OPT_END,
 };
@@ -19,10 +21,13 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
 
     if (o->bucket != NULL)
         json_set_str(args, "bucket", o->bucket);
+    if (o->purge)
+        json_set_bool(args, "purge", true);
     return plan_submit(s, &(struct plan_request){VERB_CLEANUP, args, &o->plan}, out, err);
 }
 
-static const char *const examples[] = {"plan preview cleanup", "plan cleanup -wait", NULL};
+static const char *const examples[] = {"plan preview cleanup", "plan cleanup -wait",
+                                       "plan cleanup -bucket travel -wait", NULL};
 
 const struct cmd cmd_plan_cleanup = {
     .name = "plan cleanup",
@@ -30,7 +35,8 @@ const struct cmd cmd_plan_cleanup = {
     .description =
         "Definitions of services that the store does not declare, data directories without a "
         "service, cluster members that are gone, hash slots whose move was not finished. "
-        "plan preview cleanup lists them first.",
+        "plan preview cleanup lists them first.\n\n"
+        "On a couchbase store it compacts the data and views of the buckets.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = plan_tables,

@@ -112,42 +112,48 @@ static int list(struct session *s, const struct opts *o, struct out *out, struct
 
 /* --- what others do --- */
 
-struct at_work {
+struct plan_ids {
     struct arena arena;
     int64_t *plans;
     size_t n;
 };
 
-static void add_plan_at_work(void *arg, const struct plan *p)
+static void add_plan(void *arg, const struct plan *p)
 {
-    struct at_work *w = arg;
+    struct plan_ids *w = arg;
 
     *ARENA_PUSH(&w->arena, w->plans, w->n) = p->id;
 }
 
-/* The plan that noted the operation as its own. */
+static bool noted(struct journal *j, const struct plan *p, const char *id)
+{
+    struct err ignored = ERR_INIT;
+    bool found = false;
+
+    for (size_t k = 0; k < p->n_tasks && !found; k++) {
+        char *memo = NULL;
+        if (p->tasks[k].attempts > 0 &&
+            journal_task_memo(j, p->id, p->tasks[k].num, &memo, &ignored) == 0 && memo != NULL)
+            found = strstr(memo, id) != NULL;
+        free(memo);
+    }
+    return found;
+}
+
+/* The plan that noted the operation as its own; one that was left lying may have, too. */
 static int64_t plan_of(struct journal *j, const char *id)
 {
-    static const int at_work[] = {PLAN_RUNNING, PLAN_INTERRUPT_REQUESTED};
-    struct at_work w = {0};
+    const struct plan_filter newest = {.num = DEFAULT_NUM, .state = -1};
+    struct plan_ids w = {0};
     struct err ignored = ERR_INIT;
     int64_t found = 0;
 
-    for (size_t i = 0; id != NULL && i < 2; i++)
-        journal_plan_list(j, &(struct plan_filter){.state = at_work[i]}, add_plan_at_work, &w,
-                          &ignored);
-    for (size_t i = 0; i < w.n && found == 0; i++) {
+    if (id != NULL)
+        journal_plan_list(j, &newest, add_plan, &w, &ignored);
+    for (size_t i = w.n; i-- > 0 && found == 0;) {
         struct plan p = {0};
-        if (journal_plan_load(j, w.plans[i], &p, &ignored) == 0) {
-            for (size_t k = 0; k < p.n_tasks && found == 0; k++) {
-                char *memo = NULL;
-                if (p.tasks[k].state == TASK_RUNNING &&
-                    journal_task_memo(j, p.id, p.tasks[k].num, &memo, &ignored) == 0 &&
-                    memo != NULL && strstr(memo, id) != NULL)
-                    found = p.id;
-                free(memo);
-            }
-        }
+        if (journal_plan_load(j, w.plans[i], &p, &ignored) == 0 && noted(j, &p, id))
+            found = p.id;
         plan_release(&p);
     }
     arena_release(&w.arena);

@@ -51,20 +51,24 @@ static void check_capacity(const struct cluster *c, const struct cb_set *set, st
     if (l.nodes_after == l.nodes_now || l.nodes_after <= 0)
         return;
     if (l.memory_after > CB_THRESHOLD || l.cpu_after > CB_THRESHOLD) {
-        findings_add(f, SEVERITY_BLOCK, "capacity", c->store,
-                     "the remaining %d data nodes would carry too much: memory quota %d %% in use "
-                     "now, %d %% after; CPU %d %% now, %d %% after; %lld operations per node and "
-                     "second now, %lld after (threshold %d %%)",
-                     l.nodes_after, l.memory_now, l.memory_after, l.cpu_now, l.cpu_after,
-                     (long long)l.ops_now, (long long)l.ops_after, CB_THRESHOLD);
-        findings_remedy(f, "add a node first ('plan add-node', 'plan rebalance'), or take load "
-                           "away; -force -reason TEXT goes on all the same");
+        findings_add(
+            f, SEVERITY_BLOCK, "capacity", c->store,
+            "the %d data node%s that remain%s would carry too much: memory quota %d %% in use "
+            "now, %d %% after; CPU %d %% now, %d %% after; %lld operations per node and "
+            "second now, %lld after (threshold %d %%)",
+            l.nodes_after, l.nodes_after == 1 ? "" : "s", l.nodes_after == 1 ? "s" : "",
+            l.memory_now, l.memory_after, l.cpu_now, l.cpu_after, (long long)l.ops_now,
+            (long long)l.ops_after, CB_THRESHOLD);
+        findings_remedy(f,
+                        "add a node first ('plan add-node', 'plan rebalance'), or take load away");
     } else if (l.memory_after >= 0) {
-        findings_add(f, SEVERITY_NOTE, "capacity", c->store,
-                     "%d data nodes remain: memory quota %d %% in use now, %d %% after; CPU %d %% "
-                     "now, %d %% after; %lld operations per node and second now, %lld after",
-                     l.nodes_after, l.memory_now, l.memory_after, l.cpu_now, l.cpu_after,
-                     (long long)l.ops_now, (long long)l.ops_after);
+        findings_add(
+            f, SEVERITY_NOTE, "capacity", c->store,
+            "%d data node%s remain%s: memory quota %d %% in use now, %d %% after; CPU %d %% "
+            "now, %d %% after; %lld operations per node and second now, %lld after",
+            l.nodes_after, l.nodes_after == 1 ? "" : "s", l.nodes_after == 1 ? "s" : "",
+            l.memory_now, l.memory_after, l.cpu_now, l.cpu_after, (long long)l.ops_now,
+            (long long)l.ops_after);
     }
 }
 
@@ -216,10 +220,7 @@ static void check_hard(const struct cluster *c, const struct cb_set *set, bool u
             f, SEVERITY_CONFIRM, "unsafe", c->store,
             "an unsafe failover removes the nodes at once, without asking a majority: they "
             "can never return without a reset of their data, and metadata may be lost");
-        findings_remedy(f,
-                        "try it without -unsafe first; when these nodes are gone for good: "
-                        "-force -reason TEXT -confirm %s",
-                        c->store);
+        findings_remedy(f, "try it without -unsafe first");
     } else if (q.healthy < q.needed) {
         findings_add(f, SEVERITY_FATAL, "no-quorum", c->store,
                      "only %zu of %zu active nodes answer and %zu are needed for a majority: the "
@@ -452,8 +453,7 @@ static void check_stop_rebalance(const struct intent *in, const struct cluster *
         findings_add(f, SEVERITY_CONFIRM, "unsafe", c->store,
                      "stopping without the node that leads the operation may leave two of them at "
                      "work");
-        findings_remedy(
-            f, "try it without -unsafe first; otherwise -force -reason TEXT -confirm %s", c->store);
+        findings_remedy(f, "try it without -unsafe first");
     }
 }
 
@@ -465,7 +465,7 @@ static void check_cleanup(const struct intent *in, const struct cluster *c,
         findings_add(f, SEVERITY_BLOCK, "purge", c->store,
                      "purging deletes forgets them: a replication target, index or backup that has "
                      "not seen a delete yet keeps the item for ever");
-        findings_remedy(f, "compaction alone needs no -purge; -force -reason TEXT does it");
+        findings_remedy(f, "compaction alone needs no -purge");
     }
 }
 

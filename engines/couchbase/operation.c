@@ -255,7 +255,7 @@ static int ended_badly(struct doing *d, const struct cb_operation *op, const str
         err_set(err, ERR_FAILED, "the %s was stopped%s%s", name, st->why[0] ? ": " : "", st->why);
     else
         err_set(err, ERR_FAILED, "the %s failed%s%s", name, st->why[0] ? ": " : "", st->why);
-    return err_advise(err, "show events tells why; then 'plan execute', which begins it anew");
+    return err_advise(err, "show events tells why; executing the plan begins it anew");
 }
 
 static int ended_well(struct doing *d, const struct cb_operation *op, const struct cb_memo *m,
@@ -415,7 +415,7 @@ static int refuse_busy(struct doing *d, struct err *err)
             continue;
         err_set(err, ERR_FAILED, "a %s that is not this plan's is running%s%s", a->kind,
                 a->id ? ": " : "", a->id ? a->id : "");
-        return err_advise(err, "show tasks follows it; then 'plan execute'");
+        return err_advise(err, "show tasks follows it; execute the plan when it has ended");
     }
     return 0;
 }
@@ -481,7 +481,7 @@ static int begin(struct doing *d, const struct cb_operation *op, struct cb_memo 
         forget(d);
         rc = err_set(err, ERR_FAILED,
                      "the cluster began nothing: another rebalance is running already");
-        err_advise(err, "show tasks follows it; then 'plan execute'");
+        err_advise(err, "show tasks follows it; execute the plan when it has ended");
     }
     json_free(answer);
     return rc;
