@@ -1,3 +1,4 @@
+#include "cli/lexer.h"
 #include "commands/session.h"
 #include "kvsh/run.h"
 
@@ -29,6 +30,35 @@ static int execute(struct session *s, const struct opts *o, struct err *err)
     return x.endpoint ? executor_run(&x, err) : -1;
 }
 
+/* Runs the configured command, its line split as the shell's lines are. */
+static void notify(struct session *s, int64_t id)
+{
+    struct err err = ERR_INIT;
+    const struct store_settings *store = session_store(s, &err);
+    struct journal *j = store ? session_journal(s, &err) : NULL;
+    struct arena a = {0};
+    struct line line = {0};
+    const char **argv = NULL;
+    size_t at, n = 0;
+
+    if (j == NULL || store->notify_command == NULL)
+        return;
+    if (line_parse(&line, store->notify_command, &a, &at, &err) != 0 || line.n != 1) {
+        const struct event ev = {.severity = "warning",
+                                 .plan_id = id,
+                                 .kind = "notify",
+                                 .subject = "notify-command",
+                                 .text = "notify-command of the configuration is not one command"};
+        journal_event(j, &ev, &err);
+    } else {
+        argv = arena_alloc(&a, (line.commands[0].n + 1) * sizeof *argv);
+        for (; n < line.commands[0].n; n++)
+            argv[n] = line.commands[0].words[n].text;
+        plan_notify(j, &(struct notify){.argv = argv, .store = store->name, .plan_id = id});
+    }
+    arena_release(&a);
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
@@ -40,7 +70,9 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         return -1;
     rc = execute(s, o, err);
     runner_report((int)o->ready_fd, err);
-    lock_release(&lock);
+    lock_release(&lock); /* nobody has to wait for a slow notification */
+    if (rc == 0)
+        notify(s, o->id);
     return rc;
 }
 

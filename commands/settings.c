@@ -76,6 +76,18 @@ static const char *file_beside(struct settings *st, const struct conf_entry *e)
     return kept;
 }
 
+/* Started without a shell, by a runner whose directory is /. */
+static int check_notify(const struct conf_entry *e, struct err *err)
+{
+    if (strcmp(e->key, "notify-command") != 0 || e->value[0] == '/')
+        return 0;
+    err_set(err, ERR_INPUT,
+            "%s:%d: notify-command must begin with the absolute path of an "
+            "executable, not \"%s\"",
+            e->file, e->line, e->value);
+    return err_advise(err, "no shell is involved: pipes and variables belong into a script");
+}
+
 /* A text member by its key, or NULL: the key is none of the texts. */
 static const char **text_member(struct store_settings *s, const char *key)
 {
@@ -86,7 +98,7 @@ static const char **text_member(struct store_settings *s, const char *key)
         {"engine", &s->engine},         {"user", &s->user},
         {"token-file", &s->token_file}, {"password-file", &s->password_file},
         {"ca-file", &s->ca_file},       {"cert-file", &s->cert_file},
-        {"key-file", &s->key_file},
+        {"key-file", &s->key_file},     {"notify-command", &s->notify_command},
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -102,6 +114,8 @@ static int read_store_key(struct settings *st, const struct conf_entry *e, struc
     const char **text = text_member(s, e->key);
     bool verify = true;
 
+    if (check_notify(e, err) != 0)
+        return -1;
     if (text != NULL) {
         *text = strstr(e->key, "-file") ? file_beside(st, e) : arena_strdup(&st->arena, e->value);
         return 0;
@@ -125,23 +139,28 @@ static int read_store_key(struct settings *st, const struct conf_entry *e, struc
     err_set(err, ERR_INPUT, "%s:%d: unknown key \"%s\" in section [store %s]", e->file, e->line,
             e->key, e->name);
     return err_advise(err, "known keys: engine, node, user, password-file, token-file, ca-file, "
-                           "cert-file, key-file, timeout, tls-verify");
+                           "cert-file, key-file, timeout, tls-verify, notify-command");
 }
 
 static int read_kvsh_key(struct settings *st, const struct conf_entry *e, struct err *err)
 {
     if (strcmp(e->key, "history-size") == 0)
         return parse_number(e, 1, 1000000, &st->history_size, err);
+    if (check_notify(e, err) != 0)
+        return -1;
     if (strcmp(e->key, "store") == 0) {
         st->store = arena_strdup(&st->arena, e->value);
     } else if (strcmp(e->key, "state-dir") == 0) {
         st->state_dir = file_beside(st, e);
     } else if (strcmp(e->key, "token-file") == 0) {
         st->token_file = file_beside(st, e);
+    } else if (strcmp(e->key, "notify-command") == 0) {
+        st->notify_command = arena_strdup(&st->arena, e->value);
     } else {
         err_set(err, ERR_INPUT, "%s:%d: unknown key \"%s\" in section [kvsh]", e->file, e->line,
                 e->key);
-        return err_advise(err, "known keys: store, state-dir, history-size, token-file");
+        return err_advise(err, "known keys: store, state-dir, history-size, token-file, "
+                               "notify-command");
     }
     return 0;
 }
@@ -181,6 +200,8 @@ int settings_read(struct settings *st, const char *config_file, struct err *err)
             s->engine = "redis";
         if (s->token_file == NULL)
             s->token_file = st->token_file;
+        if (s->notify_command == NULL)
+            s->notify_command = st->notify_command;
     }
     rc = 0;
 out:

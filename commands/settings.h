@@ -17,7 +17,8 @@ struct store_settings {
     const char *name, *engine;
     struct words nodes;
     const char *user, *password_file, *token_file, *ca_file, *cert_file, *key_file;
-    int64_t timeout_ms; /* 0: not set */
+    const char *notify_command; /* words, of which the first is an absolute path; or NULL */
+    int64_t timeout_ms;         /* 0: not set */
     bool no_tls_verify;
     const char *file; /* where the section (first) stands */
 };
@@ -26,7 +27,7 @@ struct settings {
     struct arena arena;
     const char *edit_file; /* where changes are written; NULL: there is no user file (no home) */
     const char *store;     /* the default, or NULL */
-    const char *state_dir, *token_file;
+    const char *state_dir, *token_file, *notify_command;
     int64_t history_size; /* 0: not set */
     struct store_settings *stores;
     size_t n_stores;

@@ -25,6 +25,7 @@ static const struct out_col cols[] = {
     {"keyFile", "KEY FILE", OUT_STR, "key of the own certificate"},
     {"timeoutMs", "TIMEOUT", OUT_DURATION, "time for one answer of a node"},
     {"tlsVerify", "TLS VERIFY", OUT_BOOL, "whether certificates are checked"},
+    {"notifyCommand", "NOTIFY COMMAND", OUT_STR, "what is told how plans ended"},
     {"configFile", "CONFIGURED IN", OUT_STR, "where it is configured"},
     {"stateDir", "STATE", OUT_STR, "directory of its journal"},
     {0},
@@ -43,6 +44,7 @@ static const struct out_table table = {
             "{?keyFile|\nkey file:      {keyFile}}"
             "{?timeoutMs|\ntimeout:       {timeoutMs}}"
             "\ntls verify:    {tlsVerify}"
+            "{?notifyCommand|\nnotify:        {notifyCommand}}"
             "\nconfigured in: {configFile}"
             "\nstate:         {stateDir}",
 };
@@ -71,6 +73,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     if (store->timeout_ms)
         out_int(row, "timeoutMs", store->timeout_ms);
     out_bool(row, "tlsVerify", !store->no_tls_verify);
+    out_str(row, "notifyCommand", store->notify_command);
     out_str(row, "configFile", store->file);
     out_str(row, "stateDir", dir);
     free(dir);

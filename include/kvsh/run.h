@@ -124,3 +124,16 @@ struct executor {
     bool failed_only; /* only what failed or is in doubt; what was not begun stays so */
 };
 int executor_run(const struct executor *x, struct err *err);
+
+/*
+ * Tells how the plan ended: runs argv (argv[0] a path; no shell) with the outcome as one JSON
+ * object on its standard input, and waits for it. What does not end within limit_ms (0: 30 s) is
+ * killed with its process group. Whatever comes of it is an event and changes nothing else.
+ */
+struct notify {
+    const char *const *argv; /* ends with NULL; NULL: nobody is told */
+    const char *store;
+    int64_t plan_id;
+    int limit_ms;
+};
+void plan_notify(struct journal *j, const struct notify *n);
