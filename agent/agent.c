@@ -143,6 +143,16 @@ struct agent *agent_open(struct bootconfig *boot, bool tee, struct err *err)
     return NULL;
 }
 
+bool agent_is_stuck(struct agent *a)
+{
+    bool stuck;
+
+    pthread_mutex_lock(&a->lock);
+    stuck = a->probes > 0 || a->running_operations > 0;
+    pthread_mutex_unlock(&a->lock);
+    return stuck;
+}
+
 void agent_close(struct agent *a)
 {
     if (!a)

@@ -69,8 +69,9 @@ struct service {
 
 struct storage_dir {
     struct dir_health health;
-    enum dir_state told; /* by the last event about it, when no service uses it */
-    int64_t asked_at; /* time_mono_ms() when the present check of it began; 0: none is under way */
+    enum dir_state told;   /* by the last event about it, when no service uses it */
+    enum dir_state tested; /* by the last write test */
+    int64_t asked_at; /* time_mono_ms() when the present look at it began; 0: none is under way */
 };
 
 struct agent {
@@ -100,6 +101,7 @@ struct agent {
     int64_t last_operation;
     int running_operations;
     struct watch *watch;
+    int probes; /* looks at directories under way */
 
     struct {
         atomic_ullong requests[6]; /* by the first digit of the status */
@@ -120,6 +122,8 @@ void agent_event(struct agent *a, const struct event *ev);
 struct agent *agent_open(struct bootconfig *boot, bool tee,
                          struct err *err); /* takes the content of boot */
 void agent_close(struct agent *a);
+/* Something waits for a disk that does not answer: nothing may be freed any more. */
+bool agent_is_stuck(struct agent *a);
 /* Serves until SIGTERM or SIGINT. ready(arg) is called once it listens. */
 int agent_run(struct agent *a, void (*ready)(void *arg), void *arg, struct err *err);
 

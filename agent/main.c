@@ -197,6 +197,8 @@ static int run_start(struct options *o, struct err *err)
     if (rc == 0)
         a = agent_open(&boot, !o->daemon, err);
     rc = a ? agent_run(a, on_ready, a, err) : -1;
+    if (rc == 0 && agent_is_stuck(a))
+        _exit(0);
     agent_close(a);
     boot_release(&boot);
     if (rc == 0)

@@ -14,7 +14,7 @@
 #include "agent/redis.h"
 #include "agent/watch.h"
 
-enum { ASK_MS = 1000, REFRESH_MS = 300, STUCK_MS = 5000 };
+enum { ASK_MS = 1000, REFRESH_MS = 300 };
 
 /* One service while it is asked. */
 struct asked {
@@ -251,25 +251,14 @@ static struct json *service_json(const struct service *s)
     return j;
 }
 
-/* A disk that does not answer at all is known by how long its check has been going on. */
-static enum dir_state present_state(const struct storage_dir *d, char *detail, size_t size)
-{
-    int64_t asked = d->asked_at ? time_mono_ms() - d->asked_at : 0;
-
-    snprintf(detail, size, "%s", d->health.detail);
-    if (asked < STUCK_MS)
-        return d->health.state;
-    snprintf(detail, size, "it has not answered for %d s", (int)(asked / 1000));
-    return DIR_UNREADABLE;
-}
-
 static struct json *dir_json(const struct agent *a, size_t at)
 {
     const struct storage_dir *d = &a->dirs[at];
     struct json *j = json_object(), *ids = json_array();
     char detail[256];
-    enum dir_state state = present_state(d, detail, sizeof detail);
+    enum dir_state state = d->health.state;
 
+    snprintf(detail, sizeof detail, "%s", d->health.detail);
     for (size_t i = 0; i < a->n_services; i++) {
         const struct service *s = a->services[i];
 

@@ -10,8 +10,9 @@
 #include "kvsh/mem.h"
 
 #include "agent/clock.h"
+#include "agent/thread.h"
 
-enum { THREAD_STACK = 512 * 1024 };
+enum { DRAIN_MS = 15 * 1000 };
 
 static const char *const states[] = {
     [OPERATION_RUNNING] = "running",
@@ -95,20 +96,6 @@ static void *thread_run(void *arg)
     return NULL;
 }
 
-static int thread_start(struct operation *op)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    int rc;
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    rc = pthread_create(&thread, &attr, thread_run, op);
-    pthread_attr_destroy(&attr);
-    return rc;
-}
-
 static struct operation *operation_new(struct agent *a, const struct operation_start *os)
 {
     struct operation *op = xcalloc(1, sizeof *op);
@@ -145,7 +132,7 @@ int64_t operation_begin(struct agent *a, const struct operation_start *os, struc
     a->operations = op;
     os->service->op = op;
     a->running_operations++;
-    rc = thread_start(op);
+    rc = thread_start(NULL, thread_run, op);
     if (rc != 0) {
         a->operations = op->next;
         os->service->op = NULL;
@@ -228,8 +215,10 @@ bool operation_must_end(const struct operation *op)
 
 void operations_drain(struct agent *a)
 {
-    while (a->running_operations > 0)
-        pthread_cond_wait(&a->changed, &a->lock);
+    int64_t deadline = time_mono_ms() + DRAIN_MS;
+
+    while (a->running_operations > 0 && cond_wait_until(&a->changed, &a->lock, deadline))
+        ;
 }
 
 void operations_free(struct agent *a)

@@ -59,6 +59,7 @@ void operation_result(struct operation *op, const char *fmt, ...)
 /* True when run() should end now: cancelled, or the agent stops. The lock is held. */
 bool operation_must_end(const struct operation *op);
 
-/* Waits until none runs; a->stopping is set. The lock is held. */
+/* Waits until none runs, but not for ever: one may wait for a dead disk. a->stopping is set. The
+ * lock is held. */
 void operations_drain(struct agent *a);
 void operations_free(struct agent *a);

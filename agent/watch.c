@@ -10,8 +10,9 @@
 
 #include "agent/clock.h"
 #include "agent/logwatch.h"
+#include "agent/thread.h"
 
-enum { THREAD_STACK = 512 * 1024 };
+enum { PROBE_MS = 5000 };
 
 struct watch {
     pthread_t thread;
@@ -73,8 +74,13 @@ static void dir_fault_advice(const struct service *s, enum dir_state state, char
         snprintf(advice, size, "stop-service and start-service %s", s->id);
     else if (state == DIR_FULL)
         snprintf(advice, size, "make room on it");
-    else if (state != DIR_OK)
+    else if (state == DIR_READONLY)
         snprintf(advice, size, "make it writable, then start-service %s", s->id);
+    else if (state == DIR_UNREADABLE)
+        snprintf(advice, size,
+                 "look at the disk; replace a broken one, then stop-service and "
+                 "start-service %s",
+                 s->id);
 }
 
 /* A line each cycle while it lasts, an event at each change. */
@@ -191,27 +197,72 @@ static void tell_unused(struct agent *a, size_t i, bool is_cycle)
     d->told = d->health.state;
 }
 
+/* One look at one directory, in a thread of its own: a dead disk holds up whoever asks it. */
+struct probe {
+    struct agent *agent;
+    size_t at;
+    bool is_test;
+};
+
+static void *probe_run(void *arg)
+{
+    struct probe *p = arg;
+    struct agent *a = p->agent;
+    struct storage_dir *d = &a->dirs[p->at];
+    struct dir_health h;
+
+    if (p->is_test)
+        dir_test(a->boot.storage_dirs[p->at], &h);
+    else
+        dir_look(a->boot.storage_dirs[p->at], &h);
+    pthread_mutex_lock(&a->lock);
+    /* What only the write test can see stays until the next one. */
+    if (!p->is_test && h.state == DIR_OK && d->tested != DIR_OK &&
+        file_id_equal(h.id, d->health.id)) {
+        h.state = d->tested;
+        memcpy(h.detail, d->health.detail, sizeof h.detail);
+    } else {
+        d->tested = h.state;
+    }
+    d->health = h;
+    d->asked_at = 0;
+    a->probes--;
+    pthread_cond_broadcast(&a->watch->done);
+    pthread_mutex_unlock(&a->lock);
+    free(p);
+    return NULL;
+}
+
+static void probe_start(struct agent *a, size_t i, bool is_test)
+{
+    struct probe *p = xcalloc(1, sizeof *p);
+
+    *p = (struct probe){a, i, is_test};
+    a->dirs[i].asked_at = time_mono_ms();
+    a->probes++;
+    if (thread_start(NULL, probe_run, p) == 0)
+        return;
+    a->dirs[i].asked_at = 0; /* next time */
+    a->probes--;
+    free(p);
+}
+
+/* A directory that does not answer is waited for once; then it counts as gone until it does. */
 static void look_dir(struct agent *a, size_t i, bool is_cycle)
 {
     struct storage_dir *d = &a->dirs[i];
-    struct dir_health h;
+    int64_t deadline = time_mono_ms() + PROBE_MS;
 
-    d->asked_at = time_mono_ms();
-    pthread_mutex_unlock(&a->lock);
-    if (is_cycle)
-        dir_test(a->boot.storage_dirs[i], &h);
-    else
-        dir_look(a->boot.storage_dirs[i], &h);
-    pthread_mutex_lock(&a->lock);
-    d->asked_at = 0;
-    /* What only the write test can see stays until the next one. */
-    if (!is_cycle && h.state == DIR_OK && d->health.state != DIR_MISSING &&
-        file_id_equal(h.id, d->health.id)) {
-        d->health.free_bytes = h.free_bytes;
-        d->health.total_bytes = h.total_bytes;
-        return;
+    if (!d->asked_at) {
+        probe_start(a, i, is_cycle);
+        while (d->asked_at && !a->stopping && cond_wait_until(&a->watch->done, &a->lock, deadline))
+            ;
     }
-    d->health = h;
+    if (!d->asked_at || a->stopping)
+        return;
+    d->health.state = DIR_UNREADABLE;
+    snprintf(d->health.detail, sizeof d->health.detail, "it has not answered for %d s",
+             (int)((time_mono_ms() - d->asked_at) / 1000));
 }
 
 /* Without it a service ends as soon as it has to note a change of the cluster. */
@@ -285,16 +336,12 @@ static void *watch_run(void *arg)
 int watch_start(struct agent *a, struct err *err)
 {
     struct watch *w = xcalloc(1, sizeof *w);
-    pthread_attr_t attr;
     int rc;
 
     cond_init_monotonic(&w->kick);
     cond_init_monotonic(&w->done);
     a->watch = w;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    rc = pthread_create(&w->thread, &attr, watch_run, a);
-    pthread_attr_destroy(&attr);
+    rc = thread_start(&w->thread, watch_run, a);
     if (rc == 0)
         return 0;
     a->watch = NULL;
@@ -304,14 +351,24 @@ int watch_start(struct agent *a, struct err *err)
 
 void watch_stop(struct agent *a)
 {
+    int64_t deadline = time_mono_ms() + PROBE_MS;
     struct watch *w = a->watch;
+    bool is_stuck;
 
     if (!w)
         return;
     pthread_mutex_lock(&a->lock);
     pthread_cond_broadcast(&w->kick);
+    pthread_cond_broadcast(&w->done);
     pthread_mutex_unlock(&a->lock);
     pthread_join(w->thread, NULL);
+    pthread_mutex_lock(&a->lock);
+    while (a->probes > 0 && cond_wait_until(&w->done, &a->lock, deadline))
+        ;
+    is_stuck = a->probes > 0;
+    pthread_mutex_unlock(&a->lock);
+    if (is_stuck)
+        return; /* it may come back yet */
     a->watch = NULL;
     pthread_cond_destroy(&w->kick);
     pthread_cond_destroy(&w->done);
