@@ -1,5 +1,4 @@
 /* Handlers for orders to redis as a member of its cluster. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +12,7 @@ static int answer(struct reply *rp, const char *result)
 {
     if (!result)
         return -1;
-    rp->body = json_object();
-    json_set_str(rp->body, "result", result);
+    reply_result(rp, result);
     return 0;
 }
 
@@ -162,9 +160,6 @@ HANDLER(failover_post)
         return answer(rp, "already primary");
     if (failover_begin(a, m.id, mode, &operation, pb) < 0)
         return -1;
-    rp->status = 202;
-    rp->body = json_object();
-    json_set_int(rp->body, "operation", operation);
-    snprintf(rp->location, sizeof rp->location, "/v1/operations/%lld", (long long)operation);
+    reply_accepted(rp, operation);
     return 0;
 }

@@ -13,18 +13,10 @@ enum { WAIT_MAX_S = 60 };
 
 static const int64_t wait_range[2] = {0, WAIT_MAX_S};
 
-static struct json *result(const char *text)
-{
-    struct json *j = json_object();
-
-    json_set_str(j, "result", text);
-    return j;
-}
-
 HANDLER(live_get)
 {
     (void)a, (void)rq, (void)pb;
-    rp->body = result("live");
+    reply_result(rp, "live");
     return 0;
 }
 
@@ -38,7 +30,7 @@ HANDLER(ready_get)
     pthread_mutex_unlock(&a->lock);
     if (stopping)
         return problem_set(pb, PROBLEM_TOO_MANY, "the agent is ending");
-    rp->body = result("ready");
+    reply_result(rp, "ready");
     return 0;
 }
 
@@ -94,7 +86,7 @@ HANDLER(node_put)
         registered(a);
     pthread_mutex_unlock(&a->lock);
     if (rc == 0)
-        rp->body = result(was_registered ? "already registered" : "registered");
+        reply_result(rp, was_registered ? "already registered" : "registered");
     return rc;
 }
 
@@ -113,7 +105,7 @@ HANDLER(node_delete)
     snprintf(dir, sizeof dir, "%s/log", a->boot.root);
     if (logfile_open(a->log, dir, "kvagentd.log", &err) < 0)
         agent_log(a, LOG_ERROR, "agent", "%s", err.text);
-    rp->body = result("not registered");
+    reply_result(rp, "not registered");
     return 0;
 }
 

@@ -1,31 +1,17 @@
 /* Handlers about services and their life. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/handlers.h"
 #include "agent/lifecycle.h"
 #include "agent/services.h"
 
-static struct json *result(const char *text)
-{
-    struct json *j = json_object();
-
-    json_set_str(j, "result", text);
-    return j;
-}
-
-/* 202 with the operation, or what is the case already. */
+/* The operation, or what is the case already. */
 static int accepted(struct reply *rp, int64_t operation, const char *already)
 {
-    if (operation == 0) {
-        rp->body = result(already);
-        return 0;
-    }
-    rp->status = 202;
-    rp->body = json_object();
-    json_set_int(rp->body, "operation", operation);
-    snprintf(rp->location, sizeof rp->location, "/v1/operations/%lld", (long long)operation);
+    if (operation == 0)
+        reply_result(rp, already);
+    else
+        reply_accepted(rp, operation);
     return 0;
 }
 
@@ -90,7 +76,7 @@ HANDLER(service_put)
     if (rc < 0)
         return -1;
     rp->status = rc ? 201 : 200;
-    rp->body = result(rc ? "defined" : "already defined");
+    reply_result(rp, rc ? "defined" : "already defined");
     return 0;
 }
 
@@ -102,7 +88,7 @@ HANDLER(service_delete)
     rc = service_forget(a, rq->param, pb);
     pthread_mutex_unlock(&a->lock);
     if (rc == 0)
-        rp->body = result("not defined");
+        reply_result(rp, "not defined");
     return rc;
 }
 

@@ -1,6 +1,7 @@
 #include "agent/request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,20 @@ void reply_release(struct reply *rp)
     free(rp->text);
     rp->body = NULL;
     rp->text = NULL;
+}
+
+void reply_result(struct reply *rp, const char *text)
+{
+    rp->body = json_object();
+    json_set_str(rp->body, "result", text);
+}
+
+void reply_accepted(struct reply *rp, int64_t operation)
+{
+    rp->status = 202;
+    rp->body = json_object();
+    json_set_int(rp->body, "operation", operation);
+    snprintf(rp->location, sizeof rp->location, "/v1/operations/%lld", (long long)operation);
 }
 
 static const struct field *field_find(const struct field *fields, const char *name)

@@ -38,6 +38,10 @@ struct reply {
 };
 
 void reply_release(struct reply *rp);
+/* {"result": text} */
+void reply_result(struct reply *rp, const char *text);
+/* 202, the operation's number and where to follow it. */
+void reply_accepted(struct reply *rp, int64_t operation);
 
 /* The JSON value of a body (text ends in NUL); an empty body is an empty object. */
 int body_decode(const char *text, size_t len, struct json **body, struct problem *pb);

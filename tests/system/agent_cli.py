@@ -2,6 +2,7 @@
 """The command line of kvagentd: makebootconfig, start, stop, status, version; good and bad."""
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -10,7 +11,7 @@ import time
 
 import kvtest
 import tap
-from agentlab import finish
+from agentlab import ask, define, finish, register, service, start
 from kvtest import HOST, KVAGENTD, is_alive, wait_for
 
 lab = kvtest.Lab(dirs=(2, 1))
@@ -148,6 +149,31 @@ def no_redis():
     tap.contains(out, "no redis-server and no valkey-server", "output")
 
 
+def directories():
+    """-rnlogdir, -admindir and -memory_mb are heeded"""
+    shutil.rmtree(other.folder)
+    logs = [os.path.join(other.folder, "logs%d" % i) for i in (1, 2)]
+    disks = [os.path.join(other.folder, "disk%d" % i) for i in (1, 2)]
+    for folder in disks:
+        os.makedirs(folder)
+    status, _, err = run("makebootconfig", "-root", other.root, "-host", HOST, "-port", str(other.port), "-harange",
+                         "%d,%d" % (other.port + 2, other.port + 9), "-capacity", "2", "-storagedir", disks[0],
+                         "-storagedir", disks[1], "-rnlogdir", logs[0], "-rnlogdir", logs[1], "-admindir",
+                         os.path.join(other.folder, "admin"), "-memory_mb", "300", "-token-file", lab.token_file)
+    tap.equal((status, err), (0, ""), "makebootconfig")
+    other.start()
+    other.dirs = disks
+    register(other)
+    for i, name in enumerate(("rg1-rn1", "rg2-rn1")):
+        define(other, name, disk=i, offset=2 + 2 * i)
+        start(other, name)
+        tap.equal(service(other, name)["redis"]["maxMemory"], 150 << 20, "maxMemory of " + name)
+        tap.equal(os.listdir(logs[i]), [name + "_0.log"], "logs of the disk")
+    ask(other, "PUT", "/v1/services/admin7", {"kind": "admin"}, 201)
+    ask(other, "PUT", "/v1/metadata", {"version": 1, "docs": {}})
+    tap.ok(os.path.exists(os.path.join(other.folder, "admin", "admin7", "env", "metadata.json")), "the admin's copy")
+
+
 def pid_of(root):
     with open(os.path.join(root, "kvagentd.lock"), encoding="ascii") as f:
         return int(f.read())
@@ -247,5 +273,5 @@ def closed_stdout():
 
 
 if __name__ == "__main__":
-    tap.main([talks, wrong_usage, bad_values, makes, relative_and_default, no_redis, daemon, port_taken, bad_files,
+    tap.main([talks, wrong_usage, bad_values, makes, relative_and_default, no_redis, directories, daemon, port_taken, bad_files,
               foreground, closed_stdout], finish(lab))
