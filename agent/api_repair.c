@@ -1,20 +1,10 @@
 /* Handlers that take data away or move it. */
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/handlers.h"
 #include "agent/operations.h"
 #include "agent/redis_decode.h"
 #include "agent/repair.h"
-
-static int accepted(struct reply *rp, int64_t operation)
-{
-    rp->status = 202;
-    rp->body = json_object();
-    json_set_int(rp->body, "operation", operation);
-    snprintf(rp->location, sizeof rp->location, "/v1/operations/%lld", (long long)operation);
-    return 0;
-}
 
 /* What must be true before anything is taken away. The lock is held. */
 static int wipe_check(struct service *s, const char *keeper, struct problem *pb)
@@ -53,5 +43,8 @@ HANDLER(wipe_post)
     else if (wipe_check(os.service, keeper, pb) == 0)
         operation = operation_begin(a, &os, pb);
     pthread_mutex_unlock(&a->lock);
-    return operation < 0 ? -1 : accepted(rp, operation);
+    if (operation < 0)
+        return -1;
+    reply_accepted(rp, operation);
+    return 0;
 }

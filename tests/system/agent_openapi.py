@@ -153,6 +153,8 @@ def services():
     order("wipe", {"keeper": me}, 409)
     number = order("wipe", {"keeper": "a" * 40, "identity": True}, 202)["operation"]
     call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
+    number = order("wipe", {"keeper": "a" * 40}, 202)["operation"]
+    call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
     call("GET", "/v1/operations/5", None, 404, "/v1/operations/{n}")
     call("GET", "/v1/events")
     call("DELETE", "/v1/services/rg1-rn1", template="/v1/services/{id}")
