@@ -102,7 +102,7 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
     p->name = arena_strdup(&p->arena, r->opts->plan_name);
     p->reason = arena_strdup(&p->arena, r->opts->reason);
     p->command = arena_strdup(&p->arena, shell_command_line(session_shell(s)));
-    return plan_make(j, e, cn, &in, p, f, err);
+    return plan_make(&(struct planner){j, e, cn}, &in, p, f, err);
 }
 
 /* --- starting --- */

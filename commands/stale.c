@@ -60,7 +60,7 @@ static int make_anew(struct session *s, const struct plan *p, const struct plan_
 
     if (cn == NULL)
         goto out;
-    rc = plan_make(j, e, cn, &in, &fresh, &f, err);
+    rc = plan_make(&(struct planner){j, e, cn}, &in, &fresh, &f, err);
     out_finding_notes(out, &f, err);
     if (rc == 0)
         rc = journal_plan_replace_tasks(j, &fresh, err);

@@ -206,9 +206,10 @@ static int refuse_verb(const struct engine *e, enum verb verb, struct err *err)
     return -1;
 }
 
-int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
-              const struct intent *in, struct plan *p, struct findings *f, struct err *err)
+int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
+              struct err *err)
 {
+    const struct engine *e = pl->engine;
     struct cluster c = {0};
     size_t from = f->n;
     char digest[17];
@@ -216,7 +217,7 @@ int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
 
     if (!(e->verbs & VERB_BIT(in->verb)))
         return refuse_verb(e, in->verb, err);
-    if (store_observe(j, e, cn, &c, err) < 0)
+    if (store_observe(pl->journal, e, pl->connection, &c, err) < 0)
         goto out;
     e->check(in, &c, f);
     if (refuse_if_bad(f, from, in, err) < 0)

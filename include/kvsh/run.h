@@ -17,14 +17,21 @@
 #include "kvsh/engine.h"
 #include "kvsh/journal.h"
 
+/* Where plans are made: the store's journal, its engine, and a connection to it. */
+struct planner {
+    struct journal *journal;
+    const struct engine *engine;
+    struct connection *connection;
+};
+
 /*
  * Observes, checks and expands into *p (zero-initialised; verb, args, force, reason, command, name
  * set by the caller through in and p). Findings are added in any case. Refusals (ERR_REFUSED, text
  * of the worst finding) happen here: BLOCK without force, FATAL always. What was overridden or only
  * warned of becomes p->notes, the digest of the observation p->digest; the plan is APPROVED.
  */
-int plan_make(struct journal *j, const struct engine *e, struct connection *cn,
-              const struct intent *in, struct plan *p, struct findings *f, struct err *err);
+int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
+              struct err *err);
 
 /*
  * Is the store still the one the plan was made for? For a plan that was previewed and is now to be

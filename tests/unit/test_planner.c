@@ -40,7 +40,8 @@ static int make(struct bench *b, struct connection *cn, const char *args, bool f
     int rc;
 
     *t = (struct trial){0};
-    rc = plan_make(b->journal, &fake_engine, cn, &in, &t->plan, &t->findings, &t->err);
+    rc = plan_make(&(struct planner){b->journal, &fake_engine, cn}, &in, &t->plan, &t->findings,
+                   &t->err);
     json_free(json); /* the plan keeps its own */
     return rc;
 }
@@ -118,8 +119,9 @@ static void only_this_check_counts(void)
     cn = declare(&b);
     args = parsed("{}");
     findings_add(&t.findings, SEVERITY_BLOCK, "old", "rg1", "of an earlier check");
-    ok(plan_make(b.journal, &fake_engine, cn, &(struct intent){VERB_START_SERVICE, args, false},
-                 &t.plan, &t.findings, &t.err) == 0);
+    ok(plan_make(&(struct planner){b.journal, &fake_engine, cn},
+                 &(struct intent){VERB_START_SERVICE, args, false}, &t.plan, &t.findings,
+                 &t.err) == 0);
     is_int(t.plan.n_notes, 0);
     json_free(args);
     trial_end(&t);
@@ -142,8 +144,9 @@ static void nonsense_is_refused(void)
     trial_end(&t);
 
     t = (struct trial){0};
-    ok(plan_make(b.journal, &fake_engine, cn, &(struct intent){VERB_DEPLOY_ZONE, args, false},
-                 &t.plan, &t.findings, &t.err) < 0);
+    ok(plan_make(&(struct planner){b.journal, &fake_engine, cn},
+                 &(struct intent){VERB_DEPLOY_ZONE, args, false}, &t.plan, &t.findings,
+                 &t.err) < 0);
     is_str(t.err.text, "a store of engine fake has no plan deploy-zone");
     is_str(t.err.advice, "it has: start-service, stop-service");
     trial_end(&t);
