@@ -1,4 +1,5 @@
-/* The engines there are. Each file below includes only its own engine's header: the private parts differ. */
+/* The engines there are. Each file below includes only its own engine's header: the private parts
+ * differ. */
 #pragma once
 
 #include "kvsh/engine.h"

@@ -81,7 +81,10 @@ static inline int tap_run(const struct tap_test *tests, int n)
     return bad != 0;
 }
 
-#define TAP_TEST(fn) {#fn, fn}
-#define TAP_RUN(...)                                                                               \
-    static const struct tap_test tap_tests[] = {__VA_ARGS__};                                      \
+#define TAP_TEST(fn) \
+    {                \
+#fn, fn      \
+    }
+#define TAP_RUN(...)                                          \
+    static const struct tap_test tap_tests[] = {__VA_ARGS__}; \
     return tap_run(tap_tests, (int)(sizeof tap_tests / sizeof *tap_tests))
