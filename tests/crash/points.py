@@ -1,0 +1,316 @@
+#!/usr/bin/env python3
+"""Crash points: every journal commit and every HTTP exchange of every plan type, before and after. The program names
+them itself (KVSH_CRASH_COUNT); at each one the runner is killed, the plan resumed, and the end must be that of an
+undisturbed run. A second mode kills the shell instead.
+
+    EVERY=1 points.py                   all points; without it a sample
+    ONLY=stop-primary,failover          only these cases
+"""
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import crashlab
+import kvtest
+import tap
+from crashlab import Violation, must, variable
+
+EVERY = variable("EVERY", 0)  # each so many-th point; 0: SAMPLE of each case
+SAMPLE = 3
+ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
+RUNNER, SHELL = "run-plan", "!run-plan"
+
+covered, enumerated = collections.Counter(), collections.Counter()
+
+
+# --- stores to begin with ---
+
+class Frozen:
+    """A store as it is after some lines of the script, put back before each run."""
+
+    down = ()
+
+    def __init__(self, until):
+        self.lab = crashlab.CrashLab(proxies=False)
+        self.copy = self.lab.folder + "/frozen"
+        lines = self.lab.deploy_lines()
+        at = next(i for i, line in enumerate(lines) if line.startswith(until))
+        self.line = lines[at].replace(" -wait", "")
+        self.lab.start()
+        for line in lines[:at]:
+            self.lab.kvsh(line)
+        self._stop()
+        os.mkdir(self.copy)
+        for name in self._names():
+            shutil.copytree(os.path.join(self.lab.folder, name), os.path.join(self.copy, name))
+
+    def _names(self):
+        return ["state"] + ["host%d" % node.number for node in self.lab.nodes]
+
+    def _stop(self):
+        for node in self.lab.nodes:
+            node.kill()
+        for pid in kvtest.processes_of(self.lab.folder):
+            os.kill(pid, signal.SIGKILL)
+        kvtest.wait_for(lambda: not kvtest.processes_of(self.lab.folder), "all processes end", 10, 0.02)
+
+    def begin(self):
+        """The store as it was, and the command."""
+        if self.lab.nodes[0].agent:
+            self._stop()
+        for name in self._names():
+            shutil.rmtree(os.path.join(self.lab.folder, name))
+            shutil.copytree(os.path.join(self.copy, name), os.path.join(self.lab.folder, name))
+        for node in self.lab.nodes:
+            node.start()
+        return self.line
+
+    def whole(self):
+        return not self.line.startswith("plan deploy-topology")
+
+    def expect(self):
+        if not self.whole():
+            self.lab.check_store()
+
+    def close(self):
+        self.lab.everything_ended()
+
+
+class Living:
+    """The deployed store, in which everything is up before each run."""
+
+    lab = None
+
+    def __init__(self, choose, down=None, before=None):
+        self.choose, self.want_down, self.before = choose, down, before
+        self.down = set()
+        if Living.lab is None:
+            Living.lab = crashlab.CrashLab(proxies=False)
+            self.lab.start()
+            self.lab.deploy()
+
+    def begin(self):
+        if any(s["state"] != "running" for s in self.lab.services().values()):
+            self.lab.kvsh("plan start-service -all-rns -wait")
+        self.lab.check_store()
+        line = self.choose(self.lab)
+        if self.before:
+            self.before(self.lab, line)
+        self.down = self.want_down(self.lab, line) if self.want_down else set()
+        return line
+
+    def expect(self):
+        self.lab.check_store(self.down)
+
+    def close(self):
+        pass
+
+
+# --- the commands ---
+
+def named(lab, line):
+    return set(re.findall(r" -service (\S+)", line))
+
+
+def on_zone2(lab, line):
+    return {n for n, s in lab.services().items() if s["kind"] == "redis" and s["on"].number == 3}
+
+
+def stop_first(lab, line):
+    lab.kvsh("plan stop-service " + " ".join("-service " + n for n in named(lab, line)) + " -wait")
+
+
+def stop_zone(lab, line):
+    lab.kvsh("plan stop-service -all-rns -zn zn2 -wait")
+
+
+def lose_disk(lab, line):
+    for name in named(lab, line):
+        service = lab.services()[name]
+        shutil.rmtree(os.path.join(service["storageDir"], name))
+        os.kill(service["pid"], signal.SIGKILL)
+        kvtest.wait_for(lambda: lab.services()[name]["pid"] != service["pid"], "the death of %s is seen" % name)
+
+
+def with_member(form, role, shard="rg1"):
+    def choose(lab):
+        return form % next(n for n in lab.members(role) if n.startswith(shard))
+    return choose
+
+
+def restore(lab):
+    return "plan network-restore -from %s -to %s" % (
+        next(n for n in lab.members("primary") if n.startswith("rg1")),
+        next(n for n in lab.members("replica") if n.startswith("rg1")))
+
+
+CASES = {
+    "deploy-zone": lambda: Frozen("plan deploy-zone"),
+    "deploy-sn": lambda: Frozen("plan deploy-sn"),
+    "deploy-admin": lambda: Frozen("plan deploy-admin"),
+    "deploy-topology": lambda: Frozen("plan deploy-topology"),
+    "stop-replica": lambda: Living(with_member("plan stop-service -service %s", "replica"), named),
+    "stop-primary": lambda: Living(with_member("plan stop-service -service %s", "primary"), named),
+    "stop-zone": lambda: Living(lambda lab: "plan stop-service -all-rns -zn zn2", on_zone2),
+    "start-service": lambda: Living(with_member("plan start-service -service %s", "replica"), None, stop_first),
+    "start-all": lambda: Living(lambda lab: "plan start-service -all-rns", None, stop_zone),
+    "restart-service": lambda: Living(with_member("plan restart-service -service %s", "primary")),
+    "failover": lambda: Living(with_member("plan failover -service %s", "replica")),
+    "failover-hard": lambda: Living(with_member(
+        "plan failover -service %s -mode hard -force -reason drill", "replica")),
+    "recover": lambda: Living(with_member("plan recover -service %s", "replica"), None, lose_disk),
+    "network-restore": lambda: Living(restore),
+    "verify-data": lambda: Living(with_member("plan verify-data -service %s", "replica")),
+    "cleanup": lambda: Living(lambda lab: "plan cleanup"),
+}
+VERBS = {"start-all": "start-service", "failover-hard": "failover"}
+
+
+def verb_of(name):
+    return VERBS.get(name) or ("stop-service" if name.startswith("stop-") else name)
+
+
+# --- one run ---
+
+def plain(docs):
+    """Documents without what differs from run to run: times, identities, what is down (checked elsewhere)."""
+    for doc in docs.values():
+        doc.pop("stoppedBy", None)
+    text = json.dumps(docs, sort_keys=True)
+    return re.sub(r"\b[0-9a-f]{40}\b", "IDENTITY", re.sub(r"\b1\d{12}\b", "TIME", text))
+
+
+End = collections.namedtuple("End", "docs versions")
+
+
+class Run:
+    def __init__(self, store):
+        self.store, self.lab = store, store.lab
+        self.line = store.begin()
+        self.before = self.lab.last_plan()
+        self.version = self.lab.docs_version()
+        self.points_file = self.lab.file("points", "")
+        self.said = []
+
+    def call(self, line, **env):
+        done = subprocess.run(self.lab.command(*line.split()), env=self.lab.environment(**env), text=True, timeout=180,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        run = kvtest.Run(line.split(), done.returncode, done.stdout, done.stderr)
+        must("Sanitizer" not in done.stderr, str(run))
+        self.said.append(str(run))
+        return run
+
+    def points(self):
+        """The names of the points passed so far."""
+        with open(self.points_file, encoding="ascii") as f:
+            return f.read().split()
+
+    def end(self):
+        """What the run left; checks what must hold in any case."""
+        plan = self.lab.last_plan()
+        must(plan == self.before + 1, "one plan was made, not %d" % (plan - self.before))
+        self.lab.check_ended(plan)
+        self.store.expect()
+        docs = self.lab.docs()
+        stopped = {name.partition("/")[2]: doc["stoppedBy"] for name, doc in docs.items() if "stoppedBy" in doc}
+        must(stopped == dict.fromkeys(self.store.down, plan), "recorded as stopped: %s" % stopped)
+        return End(plain(docs), self.lab.docs_version() - self.version)
+
+    def finish(self):
+        """Goes on by the means an operator has."""
+        plan = self.lab.last_plan()
+        if plan == self.before:
+            must(self.lab.docs_version() == self.version, "nothing was changed without a plan")
+            must(self.call(self.line + " -wait").status == 0, "the command given again succeeds")
+            return
+        while self.lab.state(plan) == "RUNNING" and self.lab.runners():
+            time.sleep(0.02)
+        if self.lab.state(plan) != "SUCCEEDED":
+            must(self.call("plan execute -id %d -wait" % plan).status == 0, "plan execute succeeds")
+
+
+def undisturbed(store, where):
+    """The names of the points, and the end."""
+    run = Run(store)
+    answer = run.call(run.line + " -wait", KVSH_CRASH_COUNT=run.points_file, KVSH_CRASH_IN=where)
+    must(answer.status == 0, "undisturbed:\n%s" % answer)
+    return run.points(), run.end()
+
+
+def crash_at(store, where, n, want):
+    """True when the point was reached."""
+    run = Run(store)
+    try:
+        run.call(run.line + " -wait", KVSH_CRASH_AT=str(n), KVSH_CRASH_COUNT=run.points_file, KVSH_CRASH_IN=where)
+        reached = len(run.points()) >= n
+        run.finish()
+        got = run.end()
+        must(got == want, "the end differs: %s; undisturbed: %s" % (got, want))
+        return reached
+    except Exception:
+        for text in run.said:
+            tap.note(text)
+        if store.lab.last_plan() > run.before:
+            tap.note(store.lab.told(store.lab.last_plan()))
+        raise
+
+
+def chosen(points):
+    """The numbers of the points to crash at."""
+    count = len(points)
+    if EVERY:
+        return range(1, count + 1, EVERY)
+    return sorted({1 + (i * 2 + 1) * count // (2 * SAMPLE) for i in range(SAMPLE)} | {count})
+
+
+def case(name, make):
+    def test():
+        store = make()
+        try:
+            for where in (RUNNER, SHELL):
+                points, want = undisturbed(store, where)
+                hit = 0
+                for n in chosen(points):
+                    try:
+                        hit += crash_at(store, where, n, want)
+                    except Violation as e:
+                        tap.fail("%s, point %d (%s) of the %s: %s" % (
+                            name, n, points[n - 1], "runner" if where == RUNNER else "shell", e))
+                kinds = collections.Counter(points)
+                tap.note("%s: %s points (%s), %d tried, %d reached" % (
+                    "runner" if where == RUNNER else "shell", len(points),
+                    ", ".join("%s %d" % (k, kinds[k]) for k in sorted(kinds)), len(chosen(points)), hit))
+                tap.ok(hit > 0, "some point was reached")
+                enumerated[where] += len(points)
+                covered[where] += hit
+            store.close()
+        finally:
+            if store.lab is not Living.lab:
+                store.lab.close()
+    test.__doc__ = "%s: killed at its points it ends as undisturbed" % name
+    return test
+
+
+def there(name):
+    """Does this build have the plan?"""
+    done = subprocess.run([kvtest.KVSH, "help", "plan", verb_of(name)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+def total():
+    """Nothing that was started remains"""
+    for where, what in ((RUNNER, "runner"), (SHELL, "shell")):
+        tap.note("%s: %d points enumerated by the program, %d of them crashed at and resumed" % (
+            what, enumerated[where], covered[where]))
+    if Living.lab:
+        Living.lab.everything_ended()
+
+
+if __name__ == "__main__":
+    tap.main([case(name, make) for name, make in CASES.items() if (not ONLY or name in ONLY) and there(name)], total)
