@@ -4,12 +4,13 @@ writes without pause and asks for copies, and the checks that must hold whatever
 import fcntl
 import json
 import os
-import random
-import re
+import shutil
 import signal
 import sqlite3
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -52,16 +53,16 @@ class WaitWriter(threading.Thread):
 
     def run(self):
         client = Client(self.ports, self.password)
-        number, last = 0, time.monotonic()
+        number, last = 1, time.monotonic()
         try:
             while not self.over.is_set():
-                number += 1
                 copies = self._write(client, "w:%d" % (number % self.KEYS), number)
                 now = time.monotonic()
                 if copies is None:
                     time.sleep(0.01)
                     continue
                 self.longest_pause, last = max(self.longest_pause, now - last), now
+                number += 1  # what was not acknowledged is tried again: a shard that stands still is a pause
                 time.sleep(0.001)
         except Exception as e:  # told by finish()
             self.problem = e
@@ -137,7 +138,8 @@ class CrashLab(kvtest.Lab):
             lines += ["plan deploy-sn -zn %d -host %s -port %d -wait" % (self.zones[i], kvtest.HOST, node.port + by),
                       "plan deploy-admin -sn %d -port %d -wait" % (i + 1, node.port + 1 - by),
                       "pool join -name snpool -sn sn%d" % (i + 1)]
-        return lines + ["topology create -name store-layout -pool snpool -partitions 100",
+        return lines + ["change-policy -params cluster-node-timeout=2000",
+                        "topology create -name store-layout -pool snpool -partitions 100",
                         "plan deploy-topology -name store-layout -plan-name RepNode-Deploy -wait"]
 
     def ports(self):
@@ -311,19 +313,37 @@ class CrashLab(kvtest.Lab):
                          "sn%d was told %s %s twice without a look" % (node.number, e.method, path))
                     sent.add((e.method, path))
 
-    def accepted(self, since):
-        """How often each changing request was accepted as a new operation: (node, method, path) -> times."""
-        times = {}
+    def begun(self, since):
+        """How many operations each changing request began: (node, method, path) -> times. Who asks again while one is
+        under way is given that one."""
+        numbers = {}
         for node, proxy in zip(self.nodes, self.proxies):
             for e in list(proxy.seen):
                 if e.time >= since and e.status in (201, 202):
-                    key = (node.number, e.method, e.path)
-                    times[key] = times.get(key, 0) + 1
-        return times
+                    numbers.setdefault((node.number, e.method, e.path), []).append(e.operation)
+        return {key: len(set(n)) if None not in n else len(n) for key, n in numbers.items()}
 
     def forget_exchanges(self):
         for proxy in self.proxies:
             proxy.seen.clear()
+
+
+def plans_there():
+    """The verbs of plans that a store of this engine has in this build."""
+    with tempfile.NamedTemporaryFile("w", prefix="kvsh-test-") as config:
+        config.write("[store %s]\nengine = redis\n" % kvtest.STORE)
+        config.flush()
+        done = subprocess.run([kvtest.KVSH, "-config", config.name, "-store", kvtest.STORE, "help", "plan"], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    return {words[1] for words in map(str.split, done.stdout.splitlines()) if words[:1] == ["plan"]}
+
+
+def lose_disk(lab, name):
+    """The directory of a service is removed, and its process dies."""
+    service = lab.services()[name]
+    shutil.rmtree(os.path.join(service["storageDir"], name))
+    os.kill(service["pid"], signal.SIGKILL)
+    kvtest.wait_for(lambda: lab.services()[name]["pid"] != service["pid"], "the death of %s is seen" % name)
 
 
 def variable(name, default):

@@ -9,7 +9,6 @@ A round is one plan. A fresh store is deployed every FRESH rounds, each of its p
 """
 import os
 import random
-import shutil
 import time
 
 import crashlab
@@ -64,16 +63,6 @@ class Plan:
         self.verb = words.split()[1]
 
 
-def lose_data(lab, name):
-    """The disk of a service loses its directory, and the process dies of it."""
-    def before():
-        service = lab.services()[name]
-        shutil.rmtree(os.path.join(service["storageDir"], name))
-        os.kill(service["pid"], 9)
-        wait_for(lambda: lab.services()[name]["pid"] != service["pid"], "the death of %s is seen" % name)
-    return before
-
-
 def choices(lab, down):
     services = {n: s for n, s in lab.services().items() if s["kind"] == "redis"}
     up = sorted(set(services) - down)
@@ -92,15 +81,9 @@ def choices(lab, down):
             Plan("plan failover -service " + replica, set()),
             Plan("plan network-restore -from %s -to %s" % (
                 next(p for p in primaries if services[p]["shard"] == services[replica]["shard"]), replica), set()),
-            Plan("plan recover -service " + replica, set(), lose_data(lab, replica)),
+            Plan("plan recover -service " + replica, set(), lambda: crashlab.lose_disk(lab, replica)),
             Plan("plan verify-data -service " + one, set()),
             Plan("plan cleanup", set())]
-
-
-def commands_there(lab):
-    """The verbs this build has."""
-    return {line.split()[1] for line in lab.kvsh("help plan").out.splitlines()
-            if line.split()[:1] == ["plan"] and len(line.split()) > 1}
 
 
 # --- one round ---
@@ -144,8 +127,8 @@ class Round:
         lab.check_ended(self.number)
         lab.check_looked(since)
         if self.victim == "runner":
-            for key, times in lab.accepted(since).items():
-                must(times == 1, "sn%d accepted %s %s %d times" % (key + (times,)))
+            for key, times in lab.begun(since).items():
+                must(times == 1, "sn%d carried out %s %s %d times" % (key + (times,)))
         figures.count(figures.verbs, verb)
         return True
 
@@ -251,7 +234,7 @@ def play(rounds):
     down, end = set(), figures.rounds + rounds
     try:
         deploy(lab)
-        there = commands_there(lab)
+        there = crashlab.plans_there()
         while figures.rounds < end and not deadline_passed():
             plan = rng.choice([p for p in choices(lab, down) if p.verb in there])
             r, done = round_of(lab, plan)

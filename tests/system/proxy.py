@@ -9,12 +9,13 @@
     proxy.cut = "middle"        half of the answer is passed on
 """
 import collections
+import re
 import socket
 import threading
 import time
 
 HOST = "127.0.0.1"
-Exchange = collections.namedtuple("Exchange", "time method path status")
+Exchange = collections.namedtuple("Exchange", "time method path status operation")
 
 
 def read_message(source):
@@ -79,7 +80,8 @@ class Proxy:
         agent.sendall(b"".join(request))
         answer = read_message(answers)
         status = int(answer[0].split(b" ")[1]) if answer else None
-        self.seen.append(Exchange(began, method, path, status))
+        number = re.search(rb'"operation":\s*(\d+)', answer[1]) if answer else None
+        self.seen.append(Exchange(began, method, path, status, int(number.group(1)) if number else None))
         if answer is None or cut == "after":
             self.cuts += cut is not None
             return False
