@@ -72,12 +72,20 @@ int doing_act(struct doing *d, const struct service *s, const char *action, stru
     return rc;
 }
 
-static int operation_failed(const struct json *op, const char *who, struct err *err)
+/* The agent's reason, without what it was asked to do and where: the task it fails says that. */
+static int operation_failed(struct doing *d, const struct json *op, struct err *err)
 {
     const struct json *problem = json_get(op, "problem");
     const char *detail = json_str(problem, "detail"), *advice = json_str(problem, "advice");
+    const char *action = json_str(op, "action");
+    const char *asked = arena_printf(&d->c.arena, "%s %s on %s: ", action ? action : "",
+                                     d->t->target, d->t->node ? d->t->node : "");
 
-    err_set(err, ERR_FAILED, "%s: %s", who, detail ? detail : "failed without a reason");
+    if (detail == NULL)
+        detail = "failed without a reason";
+    else if (strncmp(detail, asked, strlen(asked)) == 0)
+        detail += strlen(asked);
+    err_set(err, ERR_FAILED, "%s", detail);
     if (advice != NULL)
         err_advise(err, "%s", advice);
     return -1;
@@ -105,7 +113,7 @@ static int doing_follow(struct doing *d, const struct node *n, int64_t id, struc
         waiting = json_str(op, "waitingFor");
         d->p->report(d->p, (int)json_int(op, "percent", -1), waiting);
         if (state != NULL && strcmp(state, "running") != 0) {
-            rc = strcmp(state, "succeeded") == 0 ? 0 : operation_failed(op, who, err);
+            rc = strcmp(state, "succeeded") == 0 ? 0 : operation_failed(d, op, err);
             snprintf(d->p->result, sizeof d->p->result, "%s",
                      rc == 0 && json_str(op, "result") ? json_str(op, "result") : "");
             json_free(op);
