@@ -101,6 +101,7 @@ static void add_commands(struct completer_state *s, const struct words *given)
     struct err ignored = ERR_INIT;
 
     find_init(&f, s->host->cmds, s->abbreviate);
+    f.host = s->host;
     if (find_words(&f, given->n, given->v, &ignored) < 0 && f.used < given->n)
         return;
     add_next_words(s, &f);
@@ -248,6 +249,7 @@ static void complete_words(struct completer_state *s, size_t n, const char *cons
         return;
     }
     find_init(&f, s->host->cmds, s->abbreviate);
+    f.host = s->host;
     if (find_words(&f, n, words, &ignored) == 0)
         complete_args(s, f.cmd, n - f.used, words + f.used);
     if (f.used == n)

@@ -51,6 +51,7 @@ void find_each_next(const struct find *f,
 
 /* What one word can stand for behind the present path. */
 struct matches {
+    const struct shell_host *host;
     const char *typed;
     const char *exact; /* NUL or blank behind it, like the others */
     const char *prefix[16];
@@ -68,8 +69,9 @@ static void match_prefix(void *arg, const char *word, size_t len, const struct c
 {
     struct matches *m = arg;
 
-    (void)cmd;
     (void)last;
+    if (m->host && m->host->available && !m->host->available(m->host->session, cmd))
+        return;
     if (strlen(m->typed) > len || strncmp(word, m->typed, strlen(m->typed)) != 0)
         return;
     for (size_t i = 0; i < m->n; i++)
@@ -82,7 +84,7 @@ static void match_prefix(void *arg, const char *word, size_t len, const struct c
 /* Hidden commands are found by their full words only. */
 static void match(const struct find *f, const char *typed, struct matches *m)
 {
-    *m = (struct matches){.typed = typed};
+    *m = (struct matches){.host = f->host, .typed = typed};
     for (const struct cmd *const *c = f->cmds; *c; c++) {
         const char *names[] = {behind((*c)->name, f->path), behind((*c)->alias, f->path)};
 

@@ -6,6 +6,7 @@
 
 #include "kvsh/cmd.h"
 #include "kvsh/err.h"
+#include "kvsh/shell.h"
 
 #define FIND_NAME_MAX 96 /* longest command name, all words together */
 
@@ -13,7 +14,10 @@
 struct find {
     const struct cmd *const *cmds; /* ends with NULL */
     bool abbreviate;               /* unique prefixes stand for the full word */
-    char path[FIND_NAME_MAX];      /* the words so far, spelled out: "plan stop-service" */
+    /* What the present store cannot do does not make an abbreviation ambiguous; NULL: all counts.
+     */
+    const struct shell_host *host;
+    char path[FIND_NAME_MAX]; /* the words so far, spelled out: "plan stop-service" */
     const struct cmd *cmd; /* the command of that name; NULL: path is only the beginning of names */
     size_t used;           /* words that made up path */
 };

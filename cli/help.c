@@ -332,6 +332,7 @@ int help_fill(struct shell *sh, size_t n, const char *const *words, struct out *
     struct find f;
 
     find_init(&f, shell_host(sh)->cmds, shell_is_prompt(sh));
+    f.host = shell_host(sh);
     if (find_words(&f, n, words, err) < 0 && f.used < n)
         return -1;
     err_clear(err);

@@ -293,6 +293,7 @@ static int exec_words(struct shell *sh, size_t n, const char *const *words, stru
     struct args p;
 
     find_init(&f, sh->host.cmds, shell_is_prompt(sh));
+    f.host = &sh->host;
     if (find_words(&f, n, words, &err) < 0) {
         find_json_flag(sh, n, words);
         if (f.used < n && is_one_of(words[f.used], "-help", "--help", "?"))

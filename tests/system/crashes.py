@@ -28,11 +28,13 @@ def runner_of(lab):
 
 
 def kill(pid):
+    """Kills pid and waits for its end: until then the kernel keeps its locks."""
     try:
         os.kill(pid, signal.SIGKILL)
-        return True
     except (ProcessLookupError, TypeError):
         return False
+    wait_for(lambda: not kvtest._proc(pid, "cmdline"), "process %d has ended" % pid)
+    return True
 
 
 def finish(lab):

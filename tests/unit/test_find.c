@@ -61,6 +61,27 @@ static void names_what_is_ambiguous(void)
     is_str(err.advice, "it may mean: echo, exit");
 }
 
+static bool only_stop(struct session *s, const struct cmd *cmd)
+{
+    (void)s;
+    return strcmp(cmd->name, "plan start-service") != 0;
+}
+
+static void what_the_store_cannot_do_is_not_ambiguous(void)
+{
+    const struct shell_host host = {.cmds = fake_cmds, .available = only_stop};
+    const char *const typed[] = {"plan", "st"}, *const full[] = {"plan", "start-service"};
+
+    find_init(&found, fake_cmds, true);
+    found.host = &host;
+    is_int(find_words(&found, 2, typed, &err), 0);
+    is_str(found.cmd->name, "plan stop-service");
+    find_init(&found, fake_cmds, true);
+    found.host = &host;
+    is_int(find_words(&found, 2, full, &err), 0); /* named in full it is found, and refused later */
+    is_str(found.cmd->name, "plan start-service");
+}
+
 static void hides_hidden_commands(void)
 {
     is_int(find(true, "self-test"), 0);
@@ -130,6 +151,7 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(finds_full_names), TAP_TEST(finds_aliases),
             TAP_TEST(shortens_at_the_prompt_only), TAP_TEST(names_what_is_ambiguous),
-            TAP_TEST(hides_hidden_commands), TAP_TEST(asks_for_more_words),
-            TAP_TEST(suggests_the_nearest), TAP_TEST(measures_distance));
+            TAP_TEST(what_the_store_cannot_do_is_not_ambiguous), TAP_TEST(hides_hidden_commands),
+            TAP_TEST(asks_for_more_words), TAP_TEST(suggests_the_nearest),
+            TAP_TEST(measures_distance));
 }
