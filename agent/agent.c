@@ -169,6 +169,8 @@ void agent_close(struct agent *a)
         close(a->lock_fd);
     if (a->secret)
         explicit_bzero(a->secret, strlen(a->secret));
+    for (size_t i = 0; i < BOOT_DIRS_MAX; i++)
+        json_free(a->dirs[i].service_dirs);
     free(a->secret);
     boot_release(&a->boot);
     pthread_cond_destroy(&a->changed);

@@ -63,14 +63,16 @@ struct service {
     int64_t restart_at; /* of time_mono_ms(); 0: no restart is due */
     enum dir_state dir_state;
     char dir_detail[256];
+    bool has_data; /* as seen when the directory was last looked at */
     struct log_position log_position;
     int64_t rule_told[LOG_RULES_MAX]; /* time_mono_ms() when each rule was last an event */
 };
 
 struct storage_dir {
     struct dir_health health;
-    enum dir_state told;   /* by the last event about it, when no service uses it */
-    enum dir_state tested; /* by the last write test */
+    enum dir_state told;       /* by the last event about it, when no service uses it */
+    enum dir_state tested;     /* by the last write test */
+    struct json *service_dirs; /* names in it like those of services; or NULL */
     int64_t asked_at; /* time_mono_ms() when the present look at it began; 0: none is under way */
 };
 

@@ -5,6 +5,7 @@
 #include "agent/operations.h"
 #include "agent/redis_decode.h"
 #include "agent/repair.h"
+#include "agent/services.h"
 
 /* What must be true before anything is taken away. The lock is held. */
 static int wipe_check(struct service *s, const char *keeper, struct problem *pb)
@@ -41,6 +42,46 @@ HANDLER(wipe_post)
         problem_set(pb, PROBLEM_UNKNOWN_SERVICE, "there is no service %.40s on this node",
                     rq->param);
     else if (wipe_check(os.service, keeper, pb) == 0)
+        operation = operation_begin(a, &os, pb);
+    pthread_mutex_unlock(&a->lock);
+    if (operation < 0)
+        return -1;
+    reply_accepted(rp, operation);
+    return 0;
+}
+
+HANDLER(remove_data_post)
+{
+    static const struct field fields[] = {
+        {"storageDir", FIELD_STRING, .max = 1024}, {"service", FIELD_STRING}, {NULL}};
+    const char *id = json_str(rq->body, "service");
+
+    if (body_check(rq->body, fields, pb) < 0)
+        return -1;
+    if (!name_is_rn(id))
+        return problem_set(pb, PROBLEM_INVALID, "service is not like rg1-rn1");
+    if (leftover_remove(a, json_str(rq->body, "storageDir"), id, pb) < 0)
+        return -1;
+    reply_result(rp, "not there");
+    return 0;
+}
+
+HANDLER(check_data_post)
+{
+    static const struct field fields[] = {{NULL}};
+    struct operation_start os = {.action = "check-data", .run = check_data_run};
+    int64_t operation = -1;
+
+    if (body_check(rq->body, fields, pb) < 0)
+        return -1;
+    pthread_mutex_lock(&a->lock);
+    os.service = agent_service(a, rq->param);
+    if (!os.service)
+        problem_set(pb, PROBLEM_UNKNOWN_SERVICE, "there is no service %.40s on this node",
+                    rq->param);
+    else if (os.service->kind != SERVICE_REDIS)
+        problem_set(pb, PROBLEM_INVALID, "%s is no redis service", os.service->id);
+    else
         operation = operation_begin(a, &os, pb);
     pthread_mutex_unlock(&a->lock);
     if (operation < 0)

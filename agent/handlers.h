@@ -28,3 +28,8 @@ HANDLER(forget_post);
 HANDLER(failover_post);
 HANDLER(data_post);
 HANDLER(wipe_post);
+HANDLER(remove_data_post);
+HANDLER(check_data_post);
+HANDLER(set_slot_post);
+HANDLER(move_keys_post);
+HANDLER(count_keys_post);

@@ -36,6 +36,27 @@ const char *member_add_slots(const struct member *m, const bool *wanted, struct 
 const char *member_replicate(const struct member *m, const char *node_id, struct problem *pb);
 const char *member_forget(const struct member *m, const char *node_id, struct problem *pb);
 
+/* Hash slots: slots.c. Each 0, or -1 with the problem filled. */
+struct slot_order {
+    int slot;
+    const char *state;   /* "migrating", "importing", "stable", "node" */
+    const char *node_id; /* "" where none is needed */
+};
+int member_set_slot(const struct member *m, const struct slot_order *o, struct problem *pb);
+struct key_move {
+    int slot;
+    const char *ip;
+    int port;
+    bool keep;           /* a key that is there already stays as it is there, and is an error */
+    int64_t moved, left; /* out */
+};
+/* One round. */
+int member_move_keys(const struct member *m, struct key_move *k, struct problem *pb);
+/* Adds {"slot","keys"} to list for each wanted slot with keys (wanted NULL: those it does not own).
+ */
+int member_count_keys(const struct member *m, const bool *wanted, struct json *list,
+                      struct problem *pb);
+
 /* The identity it has now is the one it is meant to have. Takes the lock. */
 void member_accept_identity(struct agent *a, const struct member *m);
 

@@ -246,9 +246,67 @@ static struct json *service_json(const struct service *s)
     json_set(j, "params", json_copy(s->params));
     json_set_bool(j, "neverStarted", !is_admin && s->never_started);
     json_set_str(j, "busy", s->op ? s->op->action : NULL);
+    json_set_str(j, "nodeId", or_null(s->node_id));
+    json_set_bool(j, "hasData", s->has_data);
+    json_set(j, "identity", json_null());
     json_set(j, "redis", json_null());
     json_set_str(j, "error", NULL);
     return j;
+}
+
+/* What a service that has no process would be: read from its nodes.conf, without the lock. */
+struct silent {
+    struct json *doc;
+    char *nodes_conf;
+    char node_id[REDIS_ID_LEN + 1];
+};
+
+static struct silent silence(const struct agent *a, const struct service *s, struct json *doc)
+{
+    struct silent q = {.doc = doc, .nodes_conf = agent_node_file(a, s->id, ".nodes.conf")};
+
+    memcpy(q.node_id, s->node_id, sizeof q.node_id);
+    return q;
+}
+
+static void tell_identity(struct silent *q)
+{
+    struct json *j = json_object();
+    struct identity who;
+    const char *state = "ok";
+
+    identity_read(q->nodes_conf, &who);
+    if (!who.is_there)
+        state = who.has_file ? "damaged" : "missing";
+    else if (q->node_id[0] && strcmp(q->node_id, who.id) != 0)
+        state = "other";
+    json_set_str(j, "state", state);
+    json_set_bool(j, "primary", who.is_primary);
+    json_set_int(j, "slots", who.slots);
+    json_set(q->doc, "identity", j);
+    free(q->nodes_conf);
+}
+
+static bool is_defined_on(const struct agent *a, const char *id, const char *dir)
+{
+    for (size_t i = 0; i < a->n_services; i++) {
+        const struct service *s = a->services[i];
+
+        if (strcmp(s->id, id) == 0 && s->storage_dir && strcmp(s->storage_dir, dir) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Data directories whose service is not defined here, or elsewhere. */
+static struct json *leftovers_json(const struct agent *a, size_t at)
+{
+    struct json *list = json_array();
+
+    JSON_FOREACH (name, a->dirs[at].service_dirs)
+        if (!is_defined_on(a, json_value_str(name), a->boot.storage_dirs[at]))
+            json_push_str(list, json_value_str(name));
+    return list;
 }
 
 static struct json *dir_json(const struct agent *a, size_t at)
@@ -276,6 +334,7 @@ static struct json *dir_json(const struct agent *a, size_t at)
     json_set_int(j, "freeBytes", d->health.free_bytes);
     json_set_int(j, "totalBytes", d->health.total_bytes);
     json_set(j, "services", ids);
+    json_set(j, "leftovers", leftovers_json(a, at));
     return j;
 }
 
@@ -322,7 +381,8 @@ struct json *node_document(struct agent *a)
 {
     struct json *doc = json_object(), *services = json_array();
     struct asked asked[SERVICES_MAX];
-    size_t n = 0;
+    struct silent silent[SERVICES_MAX];
+    size_t n = 0, n_silent = 0;
 
     watch_refresh(a, REFRESH_MS);
     json_set(doc, "agent", agent_json(a));
@@ -336,9 +396,13 @@ struct json *node_document(struct agent *a)
         json_push(services, j);
         if (a->services[i]->proc.pid)
             asked[n++] = ask(a, a->services[i], j);
+        else if (a->services[i]->kind == SERVICE_REDIS)
+            silent[n_silent++] = silence(a, a->services[i], j);
     }
     pthread_mutex_unlock(&a->lock);
     ask_all(asked, n);
+    for (size_t i = 0; i < n_silent; i++)
+        tell_identity(&silent[i]);
     json_set(doc, "services", services);
     return doc;
 }

@@ -3,15 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "kvsh/fs.h"
+#include "kvsh/mem.h"
 
 #include "agent/launch.h"
 #include "agent/services.h"
 #include "agent/tree.h"
+#include "agent/watch.h"
 
 /* Opens <storage_dir>/<id>/env without following links below the storage directory. -2: there is
  * none. */
@@ -77,6 +79,76 @@ static int env_empty(const struct launch *l, struct tree_count *count, struct pr
         close(lock);
     }
     close(env);
+    return rc;
+}
+
+/* Is it nobody's? */
+static int leftover_check(struct agent *a, const char *storage_dir, const char *id,
+                          struct problem *pb)
+{
+    const struct service *s;
+    int rc = 0;
+
+    pthread_mutex_lock(&a->lock);
+    s = agent_service(a, id);
+    if (boot_dir_index(&a->boot, storage_dir) < 0)
+        rc = problem_set(pb, PROBLEM_INVALID, "%s is not a storage directory of this node",
+                         storage_dir);
+    else if (s && s->storage_dir && strcmp(s->storage_dir, storage_dir) == 0)
+        rc = problem_set(pb, PROBLEM_DIFFERS, "remove data of %s: it is defined on this node", id);
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
+
+static void removed(struct agent *a, const char *path, const char *id,
+                    const struct tree_count *count)
+{
+    char text[512];
+    struct event ev = {SEVERITY_WARNING, "data-removed", id, text, NULL};
+
+    snprintf(text, sizeof text, "%s was removed: %lld files, %lld bytes", path,
+             (long long)count->files, (long long)count->bytes);
+    pthread_mutex_lock(&a->lock);
+    agent_event(a, &ev);
+    watch_kick(a);
+    pthread_mutex_unlock(&a->lock);
+}
+
+int leftover_remove(struct agent *a, const char *storage_dir, const char *id, struct problem *pb)
+{
+    struct tree_count count = {0};
+    struct err err = ERR_INIT;
+    char *path = xasprintf("%s/%s", storage_dir, id), what[64];
+    int rc = leftover_check(a, storage_dir, id, pb), env, lock = -1, dir = -1;
+
+    snprintf(what, sizeof what, "remove data of %s", id);
+    if (rc < 0)
+        goto out;
+    env = env_open(storage_dir, id, &err);
+    if (env >= 0) {
+        lock = env_lock(env, what, pb);
+        close(env);
+        rc = lock < 0 ? -1 : 0;
+    } else if (env == -1) {
+        rc = problem_from_err(pb, PROBLEM_DIR_UNUSABLE, &err);
+    }
+    if (rc < 0)
+        goto out;
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 && errno == ENOENT)
+        goto out;
+    if (dir < 0 || tree_empty(dir, NULL, &count, &err) < 0 || rmdir(path) < 0) {
+        rc = problem_set(pb, PROBLEM_DIR_UNUSABLE, "%s: %s", what,
+                         err.code != ERR_OK ? err.text : strerror(errno));
+        goto out;
+    }
+    removed(a, path, id, &count);
+out:
+    if (lock >= 0)
+        close(lock);
+    if (dir >= 0)
+        close(dir);
+    free(path);
     return rc;
 }
 

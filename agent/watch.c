@@ -1,5 +1,6 @@
 #include "agent/watch.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "agent/clock.h"
 #include "agent/logwatch.h"
+#include "agent/services.h"
 #include "agent/thread.h"
 
 enum { PROBE_MS = 5000 };
@@ -169,6 +171,7 @@ static void look_service(struct agent *a, struct service *s, bool is_cycle)
         s = agent_service(a, e.id);
         if (!s || s->proc.pid != e.proc.pid)
             return; /* next time */
+        s->has_data = e.has_data;
     }
     state = judge(&h, &e, detail, sizeof detail);
     tell_service(a, s, state, detail, is_cycle);
@@ -197,6 +200,23 @@ static void tell_unused(struct agent *a, size_t i, bool is_cycle)
     d->told = d->health.state;
 }
 
+/* What in it could be a service's; NULL when it cannot be read. */
+static struct json *list_services(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct json *names;
+    const struct dirent *e;
+
+    if (!dir)
+        return NULL;
+    names = json_array();
+    while ((e = readdir(dir)) != NULL && json_len(names) < SERVICES_MAX)
+        if (name_is_rn(e->d_name))
+            json_push_str(names, e->d_name);
+    closedir(dir);
+    return names;
+}
+
 /* One look at one directory, in a thread of its own: a dead disk holds up whoever asks it. */
 struct probe {
     struct agent *agent;
@@ -209,13 +229,17 @@ static void *probe_run(void *arg)
     struct probe *p = arg;
     struct agent *a = p->agent;
     struct storage_dir *d = &a->dirs[p->at];
+    struct json *names;
     struct dir_health h;
 
     if (p->is_test)
         dir_test(a->boot.storage_dirs[p->at], &h);
     else
         dir_look(a->boot.storage_dirs[p->at], &h);
+    names = list_services(a->boot.storage_dirs[p->at]);
     pthread_mutex_lock(&a->lock);
+    json_free(d->service_dirs);
+    d->service_dirs = names;
     /* What only the write test can see stays until the next one. */
     if (!p->is_test && h.state == DIR_OK && d->tested != DIR_OK &&
         file_id_equal(h.id, d->health.id)) {

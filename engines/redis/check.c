@@ -180,6 +180,8 @@ void redis_check(const struct intent *in, const struct cluster *c, struct findin
         [VERB_FAILOVER] = redis_check_failover,
         [VERB_NETWORK_RESTORE] = redis_check_restore,
         [VERB_REMOVE_NODE] = check_stop,
+        [VERB_RECOVER] = redis_check_recover,
+        [VERB_CLEANUP] = redis_check_cleanup,
     };
 
     if (checks[in->verb] != NULL)

@@ -395,6 +395,9 @@ int redis_expand(const struct intent *in, const struct cluster *c, struct plan *
         [VERB_RESTART_SERVICE] = redis_expand_restart,
         [VERB_FAILOVER] = redis_expand_failover,
         [VERB_NETWORK_RESTORE] = redis_expand_restore,
+        [VERB_RECOVER] = redis_expand_recover,
+        [VERB_CLEANUP] = redis_expand_cleanup,
+        [VERB_VERIFY_DATA] = redis_expand_verify_data,
     };
 
     if (expanders[in->verb] == NULL)

@@ -201,7 +201,8 @@ const struct engine engine_redis = {
     .verbs = VERB_BIT(VERB_DEPLOY_ZONE) | VERB_BIT(VERB_DEPLOY_SN) | VERB_BIT(VERB_DEPLOY_ADMIN) |
              VERB_BIT(VERB_DEPLOY_TOPOLOGY) | VERB_BIT(VERB_START_SERVICE) |
              VERB_BIT(VERB_STOP_SERVICE) | VERB_BIT(VERB_RESTART_SERVICE) |
-             VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_NETWORK_RESTORE),
+             VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_NETWORK_RESTORE) | VERB_BIT(VERB_RECOVER) |
+             VERB_BIT(VERB_CLEANUP) | VERB_BIT(VERB_VERIFY_DATA),
     .checks = VERB_BIT(VERB_REMOVE_NODE),
     .open = redis_open,
     .close = redis_close,
@@ -211,6 +212,7 @@ const struct engine engine_redis = {
     .expand = redis_expand,
     .perform = redis_perform,
     .settled = redis_settled,
+    .explain = redis_explain,
     .publish = redis_publish,
     .fetch = redis_fetch,
     .events = redis_events,

@@ -8,7 +8,8 @@
  *   rules.c     safety rules about services that go down or take over
  *   check.c     findings about an intent
  *   expand.c    intents made into tasks: deployment, start, stop
- *   operate.c   the same: restart, failover, network-restore, cleanup, verify-data
+ *   operate.c   the same: restart, failover, network-restore
+ *   cleanup.c   the same: cleanup, verify-data
  *   recover.c   what is wrong with a service and what would help
  *   layout.c    shards, copies, directories and ports for a pool
  *   doing.h     perform and settled of each type of task
@@ -156,6 +157,15 @@ void redis_check_restart(const struct intent *in, const struct cluster *c, struc
 void redis_check_failover(const struct intent *in, const struct cluster *c, struct findings *f);
 void redis_check_restore(const struct intent *in, const struct cluster *c, struct findings *f);
 
+int redis_expand_recover(const struct intent *in, const struct cluster *c, struct plan *p,
+                         struct err *err);
+int redis_expand_cleanup(const struct intent *in, const struct cluster *c, struct plan *p,
+                         struct err *err);
+int redis_expand_verify_data(const struct intent *in, const struct cluster *c, struct plan *p,
+                             struct err *err);
+void redis_check_recover(const struct intent *in, const struct cluster *c, struct findings *f);
+void redis_check_cleanup(const struct intent *in, const struct cluster *c, struct findings *f);
+
 /* Tasks that several plans are made of. */
 struct task *redis_add_start(struct plan *p, const struct cluster *c, const struct service *s,
                              int wave);
@@ -170,6 +180,11 @@ struct task *redis_add_wipe(struct plan *p, const struct cluster *c, const struc
 /* "sn1 (127.0.0.1:13230)" */
 const char *redis_place(struct plan *p, const struct cluster *c, const struct service *s);
 void redis_task_arg(struct plan *p, struct task *t, const char *name, struct json *value);
+
+/* --- explain.c --- */
+
+void redis_explain(const struct task *t, const struct cluster *c,
+                   void (*line)(void *arg, const char *text), void *arg);
 
 /* --- task_*.c, data.c --- */
 

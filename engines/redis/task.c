@@ -9,7 +9,7 @@
 static const struct task_type *find_type(const struct task *t, struct err *err)
 {
     static const struct task_type *const tables[] = {redis_form_tasks, redis_life_tasks,
-                                                     redis_repair_tasks};
+                                                     redis_repair_tasks, redis_slot_tasks};
 
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         for (const struct task_type *type = tables[i]; type->name != NULL; type++) {

@@ -147,6 +147,12 @@ def services():
     order("failover", {"mode": "graceful"})
     for body in ({"op": "put", "key": "a", "value": "b"}, {"op": "get", "key": "a"}, {"op": "scan"}, {"op": "delete", "key": "a"}):
         order("data", body)
+    order("set-slot", {"slot": 1, "state": "migrating", "nodeId": "a" * 40}, 502)
+    order("set-slot", {"slot": 1, "state": "stable"})
+    order("count-keys", {"slots": [1, 2]})
+    order("move-keys", {"slot": 1, "host": kvtest.HOST, "port": node.port + 2})
+    number = order("check-data", {}, 202)["operation"]
+    call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
     order("stop", {"x": 1}, 422)
     number = order("stop", {}, 202)["operation"]
     call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
@@ -158,6 +164,8 @@ def services():
     call("GET", "/v1/operations/5", None, 404, "/v1/operations/{n}")
     call("GET", "/v1/events")
     call("DELETE", "/v1/services/rg1-rn1", template="/v1/services/{id}")
+    call("GET", "/v1/node")
+    call("POST", "/v1/node/remove-data", {"storageDir": node.dirs[0], "service": "rg1-rn1"})
     call("DELETE", "/v1/services/admin1", template="/v1/services/{id}")
     call("DELETE", "/v1/node")
 
