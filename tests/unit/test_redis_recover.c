@@ -112,7 +112,7 @@ static void run_expansion(const struct expansion *x)
 #define PRIMARY(who) WAS(who, "ok", "true", "5461")
 #define REJOIN(who)                                                                       \
     "wipe " who " | forget " who " | start " who " | meet " who " | replicate " who " | " \
-                                                                                    "await " who
+    "await " who
 
 static void recovery(void)
 {
