@@ -28,12 +28,12 @@ def runner_of(lab):
 
 
 def kill(pid):
-    """Kills pid and waits for its end: until then the kernel keeps its locks."""
+    """Kills the process and waits for its end, until which the kernel keeps its locks; False when there was none."""
     try:
         os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, TypeError):
         return False
-    wait_for(lambda: not kvtest._proc(pid, "cmdline"), "process %d has ended" % pid)
+    wait_for(lambda: not kvtest.is_alive(pid), "process %d is gone" % pid, every=0.01)
     return True
 
 

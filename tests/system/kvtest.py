@@ -345,8 +345,9 @@ class Lab:
             return f.read().strip()
 
     def plan_state(self, number):
-        match = re.search(r"^ *%d .*?([A-Z_]+)\s*$" % number, self.kvsh("show plans").out, re.M)
-        return match.group(1) if match else None
+        """The state of a plan, or None when there is none of that number."""
+        plans = {p["id"]: p["state"] for p in self.json("show plans -num 1000")["plans"]}
+        return plans.get(number)
 
     # --- the end ---
 

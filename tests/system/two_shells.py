@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Two shells at once: one changing plan at a time, reads always."""
+import contextlib
 import os
 import re
 import signal
+import sqlite3
+import time
 
 import crashes
 import kvtest
@@ -12,13 +15,29 @@ from kvtest import wait_for
 lab = None
 
 
+def freeze(pid):
+    """Stops the runner at an instant at which it is not writing to the journal."""
+    path = os.path.join(lab.folder, "state", kvtest.STORE, "journal.db")
+    for _ in range(100):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=0.1)) as db:
+                db.execute("BEGIN IMMEDIATE")
+                db.rollback()
+                return
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.02)
+    raise AssertionError("the runner writes without pause")
+
+
 def second_plan_is_refused():
     """A second changing plan is refused with the id and name of the first"""
     global lab
     lab = crashes.prepared()
     first = lab.spawn(lab.deploy_lines()[-1])
     runner = wait_for(lambda: crashes.runner_of(lab), "the runner runs")
-    os.kill(runner, signal.SIGSTOP)
+    freeze(runner)
     try:
         run = lab.kvsh("plan deploy-zone -name Zone2 -rf 1 -wait", want=11)
         told = run.out + run.err
