@@ -197,7 +197,16 @@ static void check_hard(const struct cluster *c, const struct service *s, struct 
     const struct service *master = cluster_master(c, s->shard), *best = furthest(c, s->shard);
     long long at = (long long)s->sequence;
 
-    if (master != NULL) {
+    const char *unseen = redis_unseen_primary(c, s, &f->arena);
+
+    if (master == NULL && unseen != NULL) {
+        findings_add(f, SEVERITY_BLOCK, "primary-answers", s->id,
+                     "%s is still linked to its primary at %s, whose agent does not answer: what "
+                     "it lacks (it is at %lld) would be lost",
+                     s->id, unseen, at);
+        findings_remedy(f, "start that agent, then 'plan failover -service %s -mode graceful'",
+                        s->id);
+    } else if (master != NULL) {
         findings_add(f, SEVERITY_BLOCK, "primary-answers", s->id,
                      "%s on %s answers as primary of %s at %lld; %s is at %lld, and what it lacks "
                      "would be lost",
@@ -331,7 +340,18 @@ static void check_zones(const struct json *zones, const struct cluster *c, struc
     }
     for (size_t i = 0; i < c->n_shards; i++) {
         const char *shard = c->shards[i].id;
-        if (cluster_master(c, shard) != NULL || zone_heir(c, zones, shard) != NULL)
+        const struct service *heir = zone_heir(c, zones, shard);
+        const char *unseen = heir ? redis_unseen_primary(c, heir, &f->arena) : NULL;
+
+        if (cluster_master(c, shard) != NULL)
+            continue;
+        if (unseen != NULL) {
+            findings_add(f, SEVERITY_BLOCK, "zone-alive", heir->id,
+                         "%s is still linked to its primary at %s: its zone is not offline",
+                         heir->id, unseen);
+            findings_remedy(f, "cut the zone off first, or wait until its failure is noticed");
+        }
+        if (heir != NULL)
             continue;
         findings_add(f, SEVERITY_BLOCK, "last-copy", shard,
                      "no copy of %s is live outside the offline zones: its %d hash slots stay "

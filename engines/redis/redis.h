@@ -142,6 +142,13 @@ void redis_rule_second_node(const struct cluster *c, const struct selection *sel
                             struct findings *f);
 void redis_rule_settle(const struct cluster *c, const struct selection *sel, struct findings *f);
 void redis_rule_headroom(const struct cluster *c, const struct service *to, struct findings *f);
+/*
+ * The primary that replica s follows lives, although nobody could ask it: the agent of its node is
+ * silent, but the link is up and the members do not take it for failed. Its address, in the arena;
+ * NULL: no.
+ */
+const char *redis_unseen_primary(const struct cluster *c, const struct service *s,
+                                 struct arena *arena);
 /* slot-moving: hash slots of the service's shard are half moved. */
 void redis_rule_slots(const struct cluster *c, const struct service *s, struct findings *f);
 

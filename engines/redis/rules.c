@@ -332,3 +332,23 @@ void redis_rule_slots(const struct cluster *c, const struct service *s, struct f
         }
     }
 }
+
+const char *redis_unseen_primary(const struct cluster *c, const struct service *s,
+                                 struct arena *arena)
+{
+    const struct json *live = redis_live(s);
+    const char *id = json_str(live, "primaryId");
+    const struct json *m = redis_member(s, id);
+
+    if (m == NULL || !json_bool(live, "linkUp", false) || redis_member_has_flag(m, "fail") ||
+        redis_member_has_flag(m, "fail?"))
+        return NULL;
+    /* Whoever can be asked is known by the answer, or by having none. */
+    for (size_t i = 0; i < c->n_services; i++) {
+        const char *known = json_str(c->services[i].raw, "nodeId");
+        if (known != NULL && strcmp(known, id) == 0)
+            return NULL;
+    }
+    return arena_printf(arena, "%s:%lld", json_str(m, "host") ? json_str(m, "host") : "",
+                        (long long)json_int(m, "port", 0));
+}

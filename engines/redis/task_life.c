@@ -303,7 +303,13 @@ static int check_rival(struct doing *d, const struct service *to, struct err *er
 {
     const char *from = json_str(d->t->args, "from");
     const struct service *master = cluster_master(&d->c, to->shard);
+    const char *unseen = redis_unseen_primary(&d->c, to, &d->c.arena);
 
+    if (master == NULL && unseen != NULL && !d->p->force) {
+        err_set(err, ERR_FAILED, "%s is still linked to its primary at %s and does not take over",
+                to->id, unseen);
+        return err_advise(err, "start the agent of that node, and look again");
+    }
     if (master == NULL || master == to || !redis_owns_slots(master) ||
         (from != NULL && strcmp(master->id, from) == 0))
         return 0;

@@ -210,7 +210,9 @@ def cleans_up():
 
 def explains():
     """Each task can be told as commands, without a secret"""
-    run = lab.kvsh("show plan -last -explain", want=None)
+    run = lab.kvsh("show plan -last -explain")
+    tap.contains(run.out, "redis-cli -h 127.0.0.1", "the explanation")
+    tap.contains(run.out, "REDISCLI_AUTH", "the explanation")
     tap.ok(lab.password() not in run.out + run.err, "no password")
 
 

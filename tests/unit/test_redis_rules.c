@@ -206,6 +206,14 @@ static void operations(void)
          "unreplicated", NULL},
         {"hard, the primary answers", FAILOVER("rg1-rn2", "hard"), "", SEVERITY_BLOCK,
          "primary-answers", "rg1-rn1 on sn1 answers as primary of rg1 at 1000"},
+        {"hard, the primary is linked though its agent is silent", FAILOVER("rg1-rn2", "hard"),
+         DOWN("rg1-rn1") ";rg1-rn1 nodeId null;rg1-rn2 .primaryId "
+                         "\"1111111111111111111111111111111111111111\"",
+         SEVERITY_BLOCK, "primary-answers", "still linked to its primary at 127.0.0.1:6000"},
+        {"hard, the agent is silent and the link is down", FAILOVER("rg1-rn2", "hard"),
+         DOWN("rg1-rn1") ";rg1-rn1 nodeId null;rg1-rn2 .linkUp false;rg1-rn2 .primaryId "
+                         "\"1111111111111111111111111111111111111111\"",
+         SEVERITY_NOTE, "unreplicated", NULL},
         {"hard, as far as the other", FAILOVER("rg1-rn2", "hard"),
          DOWN("rg1-rn1") ";rg1-rn3 .offset 1000", SEVERITY_NOTE, "unreplicated", NULL},
         {"hard, the other is ahead", FAILOVER("rg1-rn2", "hard"),
