@@ -120,16 +120,32 @@ struct connection *session_connection(struct session *s, struct err *err)
     return ep ? s->connection : NULL;
 }
 
+/* A journal without the store's own document tells nothing of it: not that all is well, and nothing
+ * that could be changed. What foreign systems know of themselves is never in the journal. */
+static int check_known(const struct session *s, const struct engine *e, const struct cluster *c,
+                       struct err *err)
+{
+    if (c->store != NULL || e->is_foreign)
+        return 0;
+    err_set(err, ERR_INPUT, "store %s: its journal is empty, nothing is known of the store here",
+            s->store);
+    return err_advise(err,
+                      "connect -host HOST -port PORT takes over what a node knows of it, configure "
+                      "-name %s begins a new one; store show tells where the journal is",
+                      s->store);
+}
+
 int session_declared(struct session *s, struct cluster *c, struct err *err)
 {
     struct journal *j = session_journal(s, err);
+    const struct engine *e = j ? session_engine(s, err) : NULL;
     struct json *docs = NULL;
     int rc = -1;
 
-    if (j == NULL || journal_docs(j, &docs, &c->metadata_version, err) != 0)
+    if (e == NULL || journal_docs(j, &docs, &c->metadata_version, err) != 0)
         goto out;
     if (meta_to_cluster(docs, c, err) == 0)
-        rc = 0;
+        rc = check_known(s, e, c, err);
 out:
     json_free(docs);
     return rc;
@@ -141,5 +157,7 @@ int session_observe(struct session *s, struct cluster *c, struct err *err)
     const struct engine *e = j ? session_engine(s, err) : NULL;
     struct connection *cn = e ? session_connection(s, err) : NULL;
 
-    return cn ? store_observe(j, e, cn, c, err) : -1;
+    if (cn == NULL || store_observe(j, e, cn, c, err) != 0)
+        return -1;
+    return check_known(s, e, c, err);
 }

@@ -22,7 +22,7 @@ def history_of_a_store():
     with kvcase.Place() as place:
         with open(place.dir + "/kvsh.conf", "w", encoding="utf-8") as f:
             f.write("[kvsh]\nhistory-size = 3\n[store a]\nengine = redis\n[store b]\nengine = redis\n")
-        at_prompt(place, ["store use -name a", "show plans", "show zones", "show pools", "topology list"])
+        at_prompt(place, ["configure -name a", "store use -name a", "show plans", "show zones", "show pools", "topology list"])
         at_prompt(place, ["store use -name b", "show plans"])
         answer = at_prompt(place, ["store use -name a", "history"])[1]
         tap.contains(answer, "topology list", "history of a")
