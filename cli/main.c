@@ -10,6 +10,7 @@
 #include "commands/session.h"
 #include "kvsh/buf.h"
 #include "kvsh/fs.h"
+#include "kvsh/http.h"
 
 /* A failure before there is a shell: one sentence, as everywhere. */
 static int fail(const struct err *err)
@@ -95,6 +96,11 @@ static int run_prompt(struct session *s, struct shell *sh, const struct program_
     return shell_run_prompt(sh);
 }
 
+static bool is_interrupted(void)
+{
+    return shell_interrupts() > 0;
+}
+
 static int run(const struct args *args)
 {
     const struct program_opts *o = args->options;
@@ -106,6 +112,7 @@ static int run(const struct args *args)
     int status;
 
     session_attach(s, sh);
+    http_stop_when(is_interrupted);
     if (o->command.n > 0)
         status = shell_exec(sh, o->command.n, o->command.v);
     else if (isatty(STDIN_FILENO))

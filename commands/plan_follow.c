@@ -188,6 +188,12 @@ static bool at_rest(struct follow *f)
 static int stop_waiting(const struct follow *f, enum err_code code, const char *why,
                         struct err *err)
 {
+    if (f->asked_interrupt) {
+        err_set(err, code, "%s; plan %lld stops as soon as its running tasks let it", why,
+                (long long)f->id);
+        return err_advise(err, "plan wait -id %lld follows it, show plan -id %lld shows it",
+                          (long long)f->id, (long long)f->id);
+    }
     err_set(err, code, "%s; plan %lld goes on", why, (long long)f->id);
     return err_advise(err,
                       "plan wait -id %lld follows it, show plan -id %lld shows it, plan "

@@ -10,7 +10,7 @@
 #include "kvsh/log.h"
 #include "kvsh/mem.h"
 
-enum { PARALLEL_DEFAULT = 64, POLL_MS = 1000 };
+enum { PARALLEL_DEFAULT = 64, POLL_MS = 1000, POLL_STOP_MS = 100 };
 
 struct http {
     struct http_trust trust;
@@ -135,6 +135,18 @@ struct fan {
     struct err broken;   /* why no further request can be begun, when there is a reason */
 };
 
+static bool (*stopped_by)(void);
+
+void http_stop_when(bool (*stopped)(void))
+{
+    stopped_by = stopped;
+}
+
+bool http_stopped(void)
+{
+    return stopped_by != NULL && stopped_by();
+}
+
 static bool is_late(const struct fan *f)
 {
     return f->deadline_ms > 0 && time_mono_ms() >= f->deadline_ms;
@@ -208,10 +220,29 @@ static void abandon(struct fan *f, CURLcode result)
 static int poll_ms(const struct fan *f)
 {
     int64_t left = f->deadline_ms - time_mono_ms();
+    int most = stopped_by != NULL ? POLL_STOP_MS : POLL_MS;
 
-    if (f->deadline_ms <= 0 || left > POLL_MS)
-        return POLL_MS;
+    if (f->deadline_ms <= 0 || left > most)
+        return most;
     return left > 0 ? (int)left : 0;
+}
+
+/* The rest is not wanted any more. */
+static void stop(struct fan *f)
+{
+    err_set(&f->broken, ERR_SIGINT, "interrupted");
+    for (size_t i = 0; i < f->slot_count; i++) {
+        struct slot *s = &f->slots[i];
+
+        if (!s->is_busy)
+            continue;
+        f->h->curl->multi_remove_handle(f->h->multi, s->x.easy);
+        s->is_busy = false;
+        f->active--;
+        exchange_end(&s->x, CURLE_ABORTED_BY_CALLBACK);
+        s->resp.err = f->broken;
+        hand_over(f, s->index, &s->resp);
+    }
 }
 
 static void work(struct fan *f)
@@ -228,7 +259,9 @@ static void work(struct fan *f)
             return;
         }
         collect(f);
-        if (is_late(f))
+        if (http_stopped())
+            stop(f);
+        else if (is_late(f))
             abandon(f, CURLE_OPERATION_TIMEDOUT);
         else if (f->active > 0)
             curl->multi_poll(f->h->multi, NULL, 0, poll_ms(f), NULL);

@@ -3,6 +3,7 @@
 
 #include "kvsh/buf.h"
 #include "kvsh/fs.h"
+#include "kvsh/http.h"
 #include "kvsh/mem.h"
 #include "kvsh/meta.h"
 #include "kvsh/run.h"
@@ -62,6 +63,11 @@ int store_observe(struct journal *j, const struct engine *e, struct connection *
     if (journal_docs(j, &docs, &c->metadata_version, err) < 0 ||
         meta_to_cluster(docs, c, err) < 0 || e->observe(cn, docs, c, err) < 0)
         goto out;
+    /* What was given up says nothing of the nodes, and must not be remembered. */
+    if (http_stopped()) {
+        err_set(err, ERR_SIGINT, "interrupted while asking the nodes; nothing was begun");
+        goto out;
+    }
     if (c->observed_ms == 0)
         c->observed_ms = time_now_ms();
     /* Remembering serves completion and "since when"; a full disk must not keep the operator from

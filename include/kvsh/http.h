@@ -79,6 +79,15 @@ struct http_batch {
 };
 void http_perform_each(struct http *h, const struct http_batch *batch);
 
+/*
+ * stopped() tells that the operator wants no more: what http_perform_each() is at is given up
+ * within a fraction of a second, each open exchange with ERR_SIGINT. NULL (at first): never. For
+ * the whole process; set it before there are threads. http_perform() is not given up, its effect
+ * would be in doubt.
+ */
+void http_stop_when(bool (*stopped)(void));
+bool http_stopped(void);
+
 void http_response_release(struct http_response *resp);
 
 /* s percent-encoded for one path segment or query value; free() it. */

@@ -720,6 +720,38 @@ static void slow_ones_do_not_hold_the_rest(void)
     many_free(m);
 }
 
+static int64_t stop_at_ms;
+
+static bool stop_is_due(void)
+{
+    return time_mono_ms() >= stop_at_ms;
+}
+
+static void stopped_by_the_operator(void)
+{
+    struct many *m = many_new("/slow/30000", "/slow/30000");
+    struct http *h = open_plain();
+    int64_t begun = time_mono_ms();
+
+    stop_at_ms = begun + 300;
+    http_stop_when(stop_is_due);
+    perform_all(
+        h,
+        &(struct http_batch){
+            .reqs = m->reqs, .n = MANY, .max_parallel = 2, .deadline_ms = 25000, .arg = m->resps});
+    ok(http_stopped());
+    http_stop_when(NULL);
+    ok(!http_stopped());
+    ok(time_mono_ms() - begun < 15000);
+    for (int i = 0; i < MANY; i++) {
+        is_int(m->resps[i].err.code, ERR_SIGINT);
+        ok(m->resps[i].body != NULL);
+    }
+    wake_slow_ones();
+    http_close(h);
+    many_free(m);
+}
+
 static void deadline_before_all_were_asked(void)
 {
     struct many *m = many_new("/slow/30000", "/slow/30000");
@@ -875,6 +907,7 @@ int main(void)
         TAP_TEST(all_answered),
         TAP_TEST(slow_ones_do_not_hold_the_rest),
         TAP_TEST(deadline_before_all_were_asked),
+        TAP_TEST(stopped_by_the_operator),
         TAP_TEST(each_as_it_comes),
         TAP_TEST(mixed_outcomes),
     };
