@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "kvsh/mem.h"
@@ -163,6 +164,21 @@ int db_file_check(sqlite3 *handle, const char *path, const struct db_schema *sch
     return 0;
 }
 
+/* With nothing left, SQLite cannot even make the files beside it that reading needs. */
+static bool is_full(sqlite3 *handle, const char *path)
+{
+    int why = sqlite3_system_errno(handle);
+    struct statvfs fs;
+
+    return why == ENOSPC || why == EDQUOT || (statvfs(path, &fs) == 0 && fs.f_bavail == 0);
+}
+
+static int refuse_full(const char *path, const char *what, struct err *err)
+{
+    err_set(err, ERR_FAILED, "write %s %s: no space left", what, path);
+    return err_advise(err, "free space on its file system and repeat; nothing is half done");
+}
+
 int db_file_error(sqlite3 *handle, const char *path, const char *what, struct err *err)
 {
     int code = sqlite3_errcode(handle);
@@ -172,8 +188,7 @@ int db_file_error(sqlite3 *handle, const char *path, const char *what, struct er
     case SQLITE_NOTADB:
         return refuse_corrupt(path, what, sqlite3_errmsg(handle), err);
     case SQLITE_FULL:
-        err_set(err, ERR_FAILED, "write %s %s: no space left", what, path);
-        return err_advise(err, "free space on its file system and repeat; nothing is half done");
+        return refuse_full(path, what, err);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         err_set(err, ERR_FAILED, "%s %s is kept locked by another process", what, path);
@@ -185,6 +200,8 @@ int db_file_error(sqlite3 *handle, const char *path, const char *what, struct er
         err_set(err, ERR_FAILED, "%s %s: cannot make files beside it", what, path);
         return advise_directory(path, err);
     case SQLITE_IOERR:
+        if (is_full(handle, path))
+            return refuse_full(path, what, err);
         err_set(err, ERR_FAILED, "%s %s: %s", what, path, sqlite3_errmsg(handle));
         return err_advise(err, "check the disk and the file system");
     case SQLITE_NOMEM:

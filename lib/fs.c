@@ -198,12 +198,15 @@ bool fs_is_dir(const char *path)
 
 static int make_dir(const char *path, mode_t mode, struct err *err)
 {
+    int why;
+
     if (mkdir(path, mode) == 0)
         return 0;
+    why = errno == EEXIST ? ENOTDIR : errno;
     /* A directory above it may say "read-only" or "no permission" though this one is there. */
     if (fs_is_dir(path))
         return 0;
-    return err_errno(err, ERR_FAILED, errno == EEXIST ? ENOTDIR : errno, "make directory %s", path);
+    return err_errno(err, ERR_FAILED, why, "make directory %s", path);
 }
 
 int fs_mkdirs(const char *path, unsigned mode, struct err *err)
