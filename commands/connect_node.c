@@ -161,7 +161,7 @@ int connect_node(struct session *s, const struct node_address *at, struct connec
     int rc = -1;
 
     result->store[0] = '\0';
-    if (st == NULL)
+    if (st == NULL || settings_check_host(at->host, err) != 0)
         goto out;
     if (at->token_file != NULL || st->token_file != NULL)
         token = path_absolute(NULL, at->token_file ? at->token_file : st->token_file);

@@ -29,7 +29,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct json *args;
     int rc = -1;
 
-    if (session_declared(s, &c, err) != 0 ||
+    if (settings_check_host(o->host, err) != 0 || session_declared(s, &c, err) != 0 ||
         (zone = zone_option(&c, o->zn, o->znname, err)) == NULL)
         goto out;
     args = json_object();

@@ -301,6 +301,20 @@ char *settings_user_state(void)
     return state;
 }
 
+int settings_check_host(const char *host, struct err *err)
+{
+    bool v6 = strchr(host, ':') != NULL;
+    size_t n = 0;
+
+    while (isalnum((unsigned char)host[n]) || (host[n] && strchr(v6 ? ":.%" : "._-", host[n])))
+        n++;
+    /* One colon alone is a port behind a name. */
+    if (n > 0 && host[n] == '\0' && n <= 255 && (!v6 || strchr(host, ':') != strrchr(host, ':')))
+        return 0;
+    err_set(err, ERR_INPUT, "\"%s\" is no host", host);
+    return err_advise(err, "give the name or the address alone, and the port by -port");
+}
+
 char *settings_url(const char *host, int64_t port)
 {
     bool v6 = strchr(host, ':') != NULL && host[0] != '[';

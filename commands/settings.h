@@ -54,5 +54,9 @@ char *path_absolute(const char *dir, const char *path);
 char *settings_user_file(void);
 char *settings_user_state(void);
 
+/* A name or an address; what has a scheme, a port, a path or blanks in it is refused: it would lead
+ * elsewhere once it is part of a URL. An IPv6 address is given without brackets. */
+int settings_check_host(const char *host, struct err *err);
+
 /* "http://HOST:PORT" as nodes are written; malloc'ed. An IPv6 address gets its brackets. */
 char *settings_url(const char *host, int64_t port);

@@ -52,13 +52,22 @@ static int check_engine(const char *name, struct err *err)
     return -1;
 }
 
+static int no_address(const char *node, struct err *err)
+{
+    err_set(err, ERR_INPUT, "\"%s\" is no address of a node", node);
+    return err_advise(err, "addresses are written http://HOST:PORT or https://HOST:PORT");
+}
+
 static int check_nodes(const struct words *nodes, struct err *err)
 {
     for (size_t i = 0; i < nodes->n; i++) {
-        if (strncmp(nodes->v[i], "http://", 7) != 0 && strncmp(nodes->v[i], "https://", 8) != 0) {
-            err_set(err, ERR_INPUT, "\"%s\" is no address of a node", nodes->v[i]);
-            return err_advise(err, "addresses are written http://HOST:PORT or https://HOST:PORT");
-        }
+        const char *host = nodes->v[i];
+
+        if (strncmp(host, "http://", 7) != 0 && strncmp(host, "https://", 8) != 0)
+            return no_address(host, err);
+        host = strchr(host, '/') + 2;
+        if (strchr("/?#:", host[0]) != NULL || strpbrk(host, "?# \t") != NULL)
+            return no_address(nodes->v[i], err);
         if (strchr(nodes->v[i], '@') != NULL) {
             err_set(err, ERR_INPUT, "credentials do not belong into an address");
             return err_advise(err, "use -user and -password-file, or -token-file");
@@ -103,8 +112,9 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         goto out;
     if (settings_store(st, o->name) != NULL) {
         err_set(err, ERR_INPUT, "store \"%s\" is configured already", o->name);
-        return err_advise(err, "store show -name %s shows it, store remove -name %s drops it",
-                          o->name, o->name);
+        err_advise(err, "store show -name %s shows it, store remove -name %s drops it", o->name,
+                   o->name);
+        goto out;
     }
     if (store_write_section(s, &store, err) != 0 || (file = session_edit_file(s, err)) == NULL)
         goto out;

@@ -137,6 +137,23 @@ static void names(void)
     ok(settings_check_name(many, &err) == -1);
 }
 
+static void hosts(void)
+{
+    static const char *const good[] = {"node01", "127.0.0.1", "a.b-c.example",
+                                       "::1",    "fe80::1%3", "under_score"};
+    static const char *const bad[] = {
+        "",      "127.0.0.1/../x", "node01:13230", "me@node01", "a b", "http://node01",
+        "[::1]", "n\nx",           "n%2fode",      "n?x",       "n#x", "n\\x"};
+    struct err err = ERR_INIT;
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        ok(settings_check_host(good[i], &err) == 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ok(settings_check_host(bad[i], &err) == -1);
+        is_int(err.code, ERR_INPUT);
+    }
+}
+
 static void user_directories(void)
 {
     char *path;
@@ -193,9 +210,9 @@ int main(void)
     rc = tap_run((const struct tap_test[]){TAP_TEST(reads_stores),
                                            TAP_TEST(files_stand_beside_the_configuration),
                                            TAP_TEST(refuses), TAP_TEST(absent_is_empty),
-                                           TAP_TEST(names), TAP_TEST(user_directories),
-                                           TAP_TEST(urls_and_paths)},
-                 7);
+                                           TAP_TEST(names), TAP_TEST(hosts),
+                                           TAP_TEST(user_directories), TAP_TEST(urls_and_paths)},
+                 8);
     snprintf(path, sizeof path, "%s/kvsh.conf", dir);
     unlink(path);
     rmdir(dir);
