@@ -55,15 +55,19 @@ static struct json *new_document(const char *name)
 }
 
 /* A journal with a store in it is a store that exists. */
-static int check_new(struct journal *j, const char *name, struct err *err)
+static int check_new(struct journal *j, const char *name, bool has_section, struct err *err)
 {
     struct json *docs = NULL;
     int64_t version;
     int rc = journal_docs(j, &docs, &version, err);
 
     if (rc == 0 && meta_doc(docs, "store", "store") != NULL) {
-        err_set(err, ERR_INPUT, "store %s is already configured", name);
-        rc = err_advise(err, "choose another name; store use -name %s goes on with this one", name);
+        err_set(err, ERR_INPUT,
+                has_section ? "store %s is already configured"
+                            : "store %s was configured before: its journal is still there",
+                name);
+        rc = err_advise(err, "choose another name; %s -name %s goes on with this one",
+                        has_section ? "store use" : "store add", name);
     }
     json_free(docs);
     return rc;
@@ -76,7 +80,7 @@ static int make_store(struct session *s, const char *name, bool has_section, str
     struct json *effects = json_array();
     int rc = -1;
 
-    if (j == NULL || check_new(j, name, err) != 0)
+    if (j == NULL || check_new(j, name, has_section, err) != 0)
         goto out;
     if (!has_section && write_section(s, name, err) != 0)
         goto out;

@@ -27,7 +27,7 @@ struct service *doing_target(struct doing *d, const char *id, struct node **node
     }
     if ((*node)->status != STATUS_RUNNING) {
         err_set(err, (*node)->cause, "%s", (*node)->detail);
-        err_advise(err, "start the agent of %s, then 'plan execute'", (*node)->id);
+        err_advise(err, "start the agent of %s", (*node)->id);
         return NULL;
     }
     return s;

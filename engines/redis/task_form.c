@@ -281,8 +281,7 @@ static int do_await_cluster(struct doing *d, struct err *err)
         if (time_mono_ms() - since > SETTLE_MS) {
             err_set(err, ERR_FAILED, "the cluster did not come together: waited %d s for %s",
                     SETTLE_MS / 1000, why);
-            return err_advise(err,
-                              "'verify configuration' shows what is wrong; then 'plan execute'");
+            return err_advise(err, "'verify configuration' shows what is wrong");
         }
         if (doing_pause(d, -1, why, err) != 0 || doing_look(d, err) != 0)
             return -1;

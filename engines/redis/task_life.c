@@ -24,8 +24,7 @@ int redis_check_fresh(const struct service *s, struct err *err)
         return 0;
     err_set(err, ERR_FAILED, "%s on %s found %lld keys in %s: the directory was not empty", s->id,
             s->node, (long long)keys, s->storage_dir);
-    return err_advise(err, "move what is in %s/%s away, then 'plan execute'", s->storage_dir,
-                      s->id);
+    return err_advise(err, "move what is in %s/%s away", s->storage_dir, s->id);
 }
 
 bool redis_serves(const struct service *s, const char **why)
@@ -96,8 +95,7 @@ int doing_await_service(struct doing *d, const char *id, struct err *err)
         if (time_mono_ms() - since > SETTLE_MS) {
             err_set(err, ERR_FAILED, "%s on %s runs, but waited %d s in vain for %s", s->id,
                     s->node, SETTLE_MS / 1000, why);
-            return err_advise(err,
-                              "'verify configuration' shows what is wrong; then 'plan execute'");
+            return err_advise(err, "'verify configuration' shows what is wrong");
         }
         if (doing_pause(d, -1, why, err) != 0)
             return -1;
@@ -166,7 +164,7 @@ static int check_alone(struct doing *d, const struct service *s, struct err *err
             continue;
         err_set(err, ERR_FAILED, "%s is not stopped: %s on %s is out meanwhile (%s)", s->id, o->id,
                 o->node, status_name(o->status));
-        return err_advise(err, "'plan recover -service %s', then 'plan execute'", o->id);
+        return err_advise(err, "'plan recover -service %s'", o->id);
     }
     return 0;
 }

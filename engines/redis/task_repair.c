@@ -14,8 +14,7 @@ static int check_wipe(struct doing *d, const struct service *s, const struct ser
         err_set(err, ERR_FAILED,
                 "%s is not wiped: no other service serves %s now, it may be the only good copy",
                 s->id, s->shard);
-        return err_advise(err, "'plan recover' another service of %s first, then 'plan execute'",
-                          s->shard);
+        return err_advise(err, "'plan recover' another service of %s first", s->shard);
     }
     if (redis_dir_is_bad(&d->c, master) && !d->p->force) {
         err_set(err, ERR_FAILED,

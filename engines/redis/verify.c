@@ -182,11 +182,31 @@ static void verify_rn(const struct cluster *c, const struct service *s, struct f
         verify_process(s, f);
 }
 
+/* A service of the shard whose agent does not answer: what it does cannot be said. */
+static const struct service *unseen_in(const struct cluster *c, const struct shard *sh)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        const struct node *n = cluster_node(c, s->node);
+        if (s->shard != NULL && strcmp(s->shard, sh->id) == 0 && s->stopped_by == 0 &&
+            (n == NULL || n->status != STATUS_RUNNING))
+            return s;
+    }
+    return NULL;
+}
+
 static void verify_shard(const struct cluster *c, const struct shard *sh, struct findings *f)
 {
     const struct service *master = cluster_master(c, sh->id);
+    const struct service *unseen = master ? NULL : unseen_in(c, sh);
 
-    if (master == NULL) {
+    if (unseen != NULL) {
+        findings_add(f, SEVERITY_VIOLATION, "no-primary", sh->id,
+                     "shard %s has no primary among the services that can be seen; %s on %s may "
+                     "serve its %d hash slots, or nobody does",
+                     sh->id, unseen->id, unseen->node, sh->partitions);
+        findings_remedy(f, "start the agent of %s, then look again", unseen->node);
+    } else if (master == NULL) {
         findings_add(f, SEVERITY_VIOLATION, "no-primary", sh->id,
                      "shard %s has no primary: its %d hash slots are not served", sh->id,
                      sh->partitions);
