@@ -14,6 +14,7 @@
 #include "kvsh/mem.h"
 
 #include "agent/clock.h"
+#include "agent/lease.h"
 #include "agent/lifecycle.h"
 #include "agent/logwatch.h"
 #include "agent/metadata.h"
@@ -282,6 +283,7 @@ static void begin(struct agent *a)
         logwatch_load(a, a->services[i]);
     pthread_mutex_unlock(&a->lock);
     metadata_load(a);
+    lease_load(a);
 }
 
 int agent_run(struct agent *a, void (*ready)(void *arg), void *arg, struct err *err)

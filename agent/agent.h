@@ -28,6 +28,7 @@
 
 struct operation;
 
+enum { LEASE_OWNER_MAX = 200 };
 enum { SERVICES_MAX = 128, SERVICE_ID_MAX = 32, STORE_MAX = 256, SECRET_HEX = 64 };
 
 enum service_kind { SERVICE_REDIS, SERVICE_ADMIN };
@@ -76,6 +77,14 @@ struct storage_dir {
     int64_t asked_at; /* time_mono_ms() when the present look at it began; 0: none is under way */
 };
 
+/* Which plan may change something here (lease.h). */
+struct lease {
+    char owner[LEASE_OWNER_MAX]; /* "": nobody ever */
+    int64_t plan, epoch, ttl_ms;
+    int64_t since_ms, expires_ms; /* by the clock */
+    int64_t deadline_ms;          /* of time_mono_ms(): until then it stands */
+};
+
 struct agent {
     struct bootconfig boot;
     char host_ip[ADDRESS_MAX];
@@ -104,6 +113,7 @@ struct agent {
     int running_operations;
     struct watch *watch;
     int probes; /* looks at directories under way */
+    struct lease lease;
 
     struct {
         atomic_ullong requests[6]; /* by the first digit of the status */

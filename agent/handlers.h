@@ -18,6 +18,8 @@ HANDLER(service_start_post);
 HANDLER(service_stop_post);
 HANDLER(operation_get);
 HANDLER(events_get);
+HANDLER(lease_put);
+HANDLER(lease_delete);
 HANDLER(metadata_get_doc);
 HANDLER(metadata_put_doc);
 HANDLER(meet_post);

@@ -9,6 +9,7 @@
 #include "kvsh/mem.h"
 
 #include "agent/launch.h"
+#include "agent/lease.h"
 #include "agent/metadata.h"
 #include "agent/operations.h"
 #include "agent/redis.h"
@@ -389,6 +390,7 @@ struct json *node_document(struct agent *a)
     pthread_mutex_lock(&a->lock);
     json_set(doc, "node", identity_json(a));
     json_set(doc, "metadata", metadata_summary(a));
+    json_set(doc, "lease", lease_json(a));
     json_set(doc, "storageDirs", dirs_json(a));
     for (size_t i = 0; i < a->n_services; i++) {
         struct json *j = service_json(a->services[i]);

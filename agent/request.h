@@ -25,6 +25,7 @@ struct request {
     struct query_arg query[QUERY_MAX];
     size_t n_query;
     const char *if_match; /* or NULL */
+    const char *lease;    /* the header Kvsh-Lease, or NULL */
     struct json *body;    /* NULL when the route takes none */
 };
 

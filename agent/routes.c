@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/handlers.h"
+#include "agent/lease.h"
 
 #define SMALL ((size_t)64 << 10)
 #define DATA ((size_t)1 << 20)
@@ -29,7 +30,7 @@ static const struct route routes[] = {
     {"POST", "/v1/services/{id}/replicate", replicate_post, SMALL},
     {"POST", "/v1/services/{id}/forget", forget_post, SMALL},
     {"POST", "/v1/services/{id}/failover", failover_post, SMALL},
-    {"POST", "/v1/services/{id}/data", data_post, DATA_BODY},
+    {"POST", "/v1/services/{id}/data", data_post, DATA_BODY, .ignores_lease = true},
     {"POST", "/v1/services/{id}/wipe", wipe_post, SMALL},
     {"POST", "/v1/services/{id}/check-data", check_data_post, SMALL},
     {"POST", "/v1/services/{id}/set-slot", set_slot_post, SMALL},
@@ -37,6 +38,8 @@ static const struct route routes[] = {
     {"POST", "/v1/services/{id}/count-keys", count_keys_post, DATA},
     {"GET", "/v1/operations/{n}", operation_get, .query = {"wait"}},
     {"GET", "/v1/events", events_get, .query = {"after", "wait", "limit"}},
+    {"PUT", "/v1/lease", lease_put, SMALL, .ignores_lease = true},
+    {"DELETE", "/v1/lease", lease_delete, SMALL, .ignores_lease = true},
     {"GET", "/v1/metadata", metadata_get_doc},
     {"PUT", "/v1/metadata", metadata_put_doc, METADATA},
 };
@@ -106,12 +109,21 @@ void reply_problem(struct reply *rp, const struct problem *pb)
     rp->content_type = "application/problem+json";
 }
 
+static int check_lease(struct agent *a, const struct route *route, const struct request *rq,
+                       struct problem *pb)
+{
+    if (route->ignores_lease || strcmp(route->method, "GET") == 0)
+        return 0;
+    return lease_check(a, rq->lease, pb);
+}
+
 void route_run(struct agent *a, const struct route *route, const struct request *rq,
                struct reply *rp)
 {
     struct problem pb = {.code = PROBLEM_NONE};
 
-    if (query_check(rq, route->query, &pb) < 0 || route->run(a, rq, rp, &pb) < 0) {
+    if (query_check(rq, route->query, &pb) < 0 || check_lease(a, route, rq, &pb) < 0 ||
+        route->run(a, rq, rp, &pb) < 0) {
         reply_problem(rp, &pb);
         return;
     }

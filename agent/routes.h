@@ -9,6 +9,7 @@ struct route {
     int (*run)(struct agent *a, const struct request *rq, struct reply *rp, struct problem *pb);
     size_t body_limit;    /* 0: no body is taken */
     bool is_open;         /* needs no authentication */
+    bool ignores_lease;   /* changes nothing that a plan's lease protects */
     const char *query[4]; /* names of the arguments it takes, then NULL */
 };
 

@@ -15,6 +15,7 @@
 
 #include "agent/auth.h"
 #include "agent/conns.h"
+#include "agent/lease.h"
 #include "agent/routes.h"
 
 enum {
@@ -54,7 +55,7 @@ struct exchange {
     struct request rq;
     struct reply rp;
     struct problem refusal; /* code NONE: none */
-    char *path, *if_match;
+    char *path, *if_match, *lease;
     struct buf body;
     size_t body_limit, body_seen;
     int64_t began;
@@ -95,6 +96,7 @@ static void exchange_free(struct exchange *ex)
     buf_release(&ex->body);
     free(ex->path);
     free(ex->if_match);
+    free(ex->lease);
     free(ex);
 }
 
@@ -179,6 +181,7 @@ static struct exchange *exchange_new(struct server *s, struct MHD_Connection *c,
 {
     struct exchange *ex = xcalloc(1, sizeof *ex);
     const char *if_match = header(c, MHD_HTTP_HEADER_IF_MATCH);
+    const char *lease = header(c, LEASE_HEADER);
 
     ex->conn = conn_of(c);
     ex->began = time_mono_ms();
@@ -187,6 +190,8 @@ static struct exchange *exchange_new(struct server *s, struct MHD_Connection *c,
     snprintf(ex->rq.method, sizeof ex->rq.method, "%s", method);
     if (if_match)
         ex->rq.if_match = ex->if_match = xstrdup(if_match);
+    if (lease)
+        ex->rq.lease = ex->lease = xstrdup(lease);
     buf_init(&ex->body, BUF_LIMIT_DEFAULT);
     judge(s, ex, c);
     conn_limit(s->conns, ex->conn, BODY_MS);

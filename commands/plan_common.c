@@ -13,10 +13,12 @@ const struct opt plan_options[] = {
     OPT_STR(struct plan_opts, plan_name, "plan-name", "name of the plan"),
     OPT_FLAG(struct plan_opts, force, "force",
              "do it although a safety check speaks against it; needs -reason"),
-    OPT_STR(struct plan_opts, reason, "reason", "why it is forced; kept in the history",
-            .value = "TEXT"),
+    OPT_STR(struct plan_opts, reason, "reason",
+            "why it is forced or taken over; kept in the history", .value = "TEXT"),
     OPT_STR(struct plan_opts, confirm, "confirm",
             "name of this store: do even what could lose data; goes with -force", .value = "STORE"),
+    OPT_FLAG(struct plan_opts, takeover, "takeover",
+             "take the store's lease from a plan of another, dead machine; needs -reason"),
     OPT_SECONDS(struct plan_opts, lock_wait_ms, "lock-wait", "wait so long for another plan to end",
                 .min = 0, .max = 86400),
     OPT_END,
@@ -65,8 +67,12 @@ int plan_check_opts(struct session *s, const struct plan_opts *o, struct err *er
         return err_advise(err, "say why in a few words, e.g. -force -reason \"rack 2 is on fire\"; "
                                "it is kept in the history");
     }
-    if (o->reason != NULL && !o->force)
-        return err_set(err, ERR_USAGE, "-reason goes with -force");
+    if (o->takeover && (o->reason == NULL || o->reason[0] == '\0')) {
+        err_set(err, ERR_USAGE, "-takeover needs -reason");
+        return err_advise(err, "say how you know that the other plan's machine is dead");
+    }
+    if (o->reason != NULL && !o->force && !o->takeover)
+        return err_set(err, ERR_USAGE, "-reason goes with -force or -takeover");
     if (o->wait && o->noexecute)
         return err_set(err, ERR_USAGE, "-wait and -noexecute exclude each other");
     if (o->timeout_ms > 0 && !o->wait)
@@ -100,7 +106,7 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
     p->args = r->args;
     p->force = r->opts->force;
     p->name = arena_strdup(&p->arena, r->opts->plan_name);
-    p->reason = arena_strdup(&p->arena, r->opts->reason);
+    p->reason = r->opts->force ? arena_strdup(&p->arena, r->opts->reason) : NULL;
     p->command = arena_strdup(&p->arena, shell_command_line(session_shell(s)));
     return plan_make(&(struct planner){j, e, cn}, &in, p, f, err);
 }
@@ -138,11 +144,20 @@ static int start_runner(struct session *s, struct plan_run *run, struct err *err
     const struct runner_args a = {.store = session_store_name(s),
                                   .config_args = words,
                                   .run_args = run_words,
-                                  .plan_id = run->id};
+                                  .plan_id = run->id,
+                                  .wait_ms = run->opts->lock_wait_ms};
     int rc = runner_words(s, &arena, words, err);
 
     if (run->failed_only)
         *next++ = "-failed-only";
+    if (run->opts->takeover) {
+        *next++ = "-takeover";
+        *next++ = run->opts->reason;
+    }
+    if (run->opts->lock_wait_ms > 0) {
+        *next++ = "-lock-wait";
+        *next++ = arena_printf(&arena, "%lld", (long long)(run->opts->lock_wait_ms + 999) / 1000);
+    }
     *next = NULL;
     if (rc == 0 && (rc = runner_start(&a, &run->lock, err)) != 0) {
         err_prepend(err, "plan %lld was made but could not be started", (long long)run->id);

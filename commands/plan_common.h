@@ -11,7 +11,7 @@
 #include "kvsh/run.h"
 
 struct plan_opts {
-    bool wait, noexecute, force;
+    bool wait, noexecute, force, takeover;
     int64_t timeout_ms; /* 0: none */
     int64_t lock_wait_ms;
     const char *plan_name, *reason, *confirm;

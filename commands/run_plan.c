@@ -6,6 +6,8 @@
 struct opts {
     int64_t id, lock_fd, ready_fd;
     bool failed_only;
+    const char *takeover;
+    int64_t lock_wait_ms;
 };
 
 static const struct opt options[] = {
@@ -16,13 +18,20 @@ static const struct opt options[] = {
     OPT_INT(struct opts, ready_fd, "ready-fd", "descriptor to tell the starter on", .min = 3,
             .max = 65535, .flags = OPT_REQUIRED),
     OPT_FLAG(struct opts, failed_only, "failed-only", "only the tasks that failed"),
+    OPT_STR(struct opts, takeover, "takeover", "why the store's lease is taken from somebody else",
+            .value = "TEXT"),
+    OPT_SECONDS(struct opts, lock_wait_ms, "lock-wait", "wait so long for the store's lease",
+                .min = 0, .max = 86400),
     OPT_END,
 };
 
 static int execute(struct session *s, const struct opts *o, struct err *err)
 {
-    struct executor x = {
-        .plan_id = o->id, .ready_fd = (int)o->ready_fd, .failed_only = o->failed_only};
+    struct executor x = {.plan_id = o->id,
+                         .ready_fd = (int)o->ready_fd,
+                         .failed_only = o->failed_only,
+                         .takeover = o->takeover,
+                         .lock_wait_ms = o->lock_wait_ms};
 
     x.journal = session_journal(s, err);
     x.engine = x.journal ? session_engine(s, err) : NULL;

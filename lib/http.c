@@ -44,6 +44,7 @@ struct http *http_open(const struct http_config *config, struct err *err)
         .ca_file = copy(config->ca_file),
         .cert_file = copy(config->cert_file),
         .key_file = copy(config->key_file),
+        .lease = copy(config->lease),
         .user = copy(config->user),
         .password = copy(config->password),
         .no_tls_verify = config->no_tls_verify,
@@ -65,6 +66,7 @@ void http_close(struct http *h)
         h->curl->multi_cleanup(h->multi);
     wipe(h->trust.authorization);
     wipe(h->trust.password);
+    free(h->trust.lease);
     free(h->trust.user);
     free(h->trust.key_file);
     free(h->trust.cert_file);

@@ -92,6 +92,8 @@ static int build_headers(struct http_exchange *x, const struct http_trust *trust
     }
     if (req->if_match && add_header(x, "If-Match", req->if_match, err) < 0)
         return -1;
+    if (trust->lease && add_header(x, "Kvsh-Lease", trust->lease, err) < 0)
+        return -1;
     if (trust->authorization && add_header(x, "Authorization", trust->authorization, err) < 0)
         return -1;
     return 0;

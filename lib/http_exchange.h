@@ -11,6 +11,7 @@ struct http_trust {
     char *cert_file;
     char *key_file;
     char *authorization; /* whole header line, or NULL */
+    char *lease;         /* of the plan the requests are made for, or NULL */
     char *user;
     char *password;
     bool no_tls_verify;

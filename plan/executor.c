@@ -19,6 +19,7 @@
 #include "kvsh/mem.h"
 #include "kvsh/run.h"
 
+#include "lease.h"
 #include "runner.h"
 #include "worker.h"
 
@@ -53,9 +54,12 @@ struct exec {
     int under_way, most;
     bool stopping; /* no task begins any more */
     bool asked_to_stop;
-    bool failed;     /* a task of this run did not end well */
-    bool broken;     /* the journal refused: nothing is recorded any more */
-    struct err *err; /* why */
+    bool failed;              /* a task of this run did not end well */
+    bool broken;              /* the journal refused: nothing is recorded any more */
+    struct err *err;          /* why */
+    struct endpoint endpoint; /* with the lease */
+    struct lease_keeper *lease;
+    struct err lost; /* code OK: the lease was not lost */
 };
 
 /* --- the journal --- */
@@ -329,6 +333,8 @@ static void watch(struct exec *e)
                           &(struct move){.why = &why}, &(struct err)ERR_INIT);
         stop(e);
     }
+    if (e->lease != NULL && e->lost.code == ERR_OK && lease_lost(e->lease, &e->lost))
+        stop(e);
     state = journal_plan_state(e->x->journal, e->plan.id);
     if (state == PLAN_INTERRUPT_REQUESTED) {
         stop(e);
@@ -360,6 +366,8 @@ static void run_wave(struct exec *e, int wave)
         give_up(e);
         return;
     }
+    if (e->lease != NULL)
+        lease_docs(e->lease, e->docs);
     watch(e);
     for (begin_some(e, wave); e->under_way > 0; begin_some(e, wave)) {
         job = crew_take(e->crew, TICK_MS);
@@ -409,7 +417,7 @@ static void publish(struct exec *e)
     if (engine->publish == NULL || !has_effects(e))
         return;
     if (journal_docs(e->x->journal, &docs, &version, &err) == 0 &&
-        (cn = engine->open(e->x->endpoint, &err)) != NULL &&
+        (cn = engine->open(&e->endpoint, &err)) != NULL &&
         engine->publish(cn, docs, version, &err) == 0)
         goto out;
     snprintf(text, sizeof text, "the admins' copies of version %" PRId64 " are not all written: %s",
@@ -493,9 +501,15 @@ static int conclude(struct exec *e)
     enum plan_state to = PLAN_SUCCEEDED;
 
     publish(e);
+    lease_end(e->lease); /* whoever sees the plan at its end may begin the next one at once */
+    e->lease = NULL;
     if (e->failed) {
         to = PLAN_ERROR;
         explain_failure(e, &why);
+    } else if (!is_complete(e) && e->lost.code != ERR_OK) {
+        to = PLAN_ERROR;
+        why = e->lost;
+        err_prepend(&why, "somebody else took the store's lease");
     } else if (!is_complete(e)) {
         to = PLAN_INTERRUPTED;
         explain_rest(e, &why);
@@ -524,6 +538,69 @@ static int threads_needed(const struct exec *e)
     return widest < most ? widest : most;
 }
 
+/* Keeps plans of other machines away; says in the history when one was pushed aside. */
+static int take_lease(struct exec *e)
+{
+    const struct executor *x = e->x;
+    struct lease_wish w = {.engine = x->engine,
+                           .endpoint = x->endpoint,
+                           .plan_id = e->plan.id,
+                           .epoch = e->plan.attempts + 1,
+                           .wait_ms = x->lock_wait_ms,
+                           .takeover = x->takeover,
+                           .ttl_ms = x->lease_ttl_ms};
+    struct event ev = {
+        .severity = "warning", .plan_id = e->plan.id, .kind = "lease", .subject = e->plan.name};
+    struct json *docs = NULL;
+    char *owner, *text;
+
+    if (journal_docs(x->journal, &docs, NULL, e->err) < 0)
+        return -1;
+    w.docs = docs;
+    w.owner = owner = journal_owner(x->journal);
+    e->lease = lease_begin(&w, e->err);
+    free(owner);
+    json_free(docs);
+    if (e->lease == NULL)
+        return e->err->code != ERR_LOCKED
+                   ? -1
+                   : err_advise(e->err,
+                                "wait for it with -lock-wait SECONDS; when its machine is dead, "
+                                "plan execute -id %" PRId64 " -takeover -reason TEXT takes over",
+                                e->plan.id);
+    e->endpoint.lease = lease_header(e->lease);
+    if (x->takeover == NULL)
+        return 0;
+    ev.text = text = xasprintf("the store's lease is taken from whoever has it: %s", x->takeover);
+    journal_event(x->journal, &ev, &(struct err)ERR_INIT);
+    free(text);
+    return 0;
+}
+
+/* Before the first step of all. */
+static int look_again(struct exec *e)
+{
+    const struct engine *engine = e->x->engine;
+    struct connection *cn = engine->open(&e->endpoint, e->err);
+    int rc = -1;
+
+    if (cn == NULL)
+        return -1;
+    rc = plan_still_safe(e->x->journal, engine, cn, &e->plan, e->err);
+    engine->close(cn);
+    return rc;
+}
+
+static int secure_store(struct exec *e)
+{
+    e->endpoint = *e->x->endpoint;
+    if (e->x->engine->lease == NULL || !verb_changes_store(e->plan.verb))
+        return 0;
+    if (take_lease(e) < 0)
+        return -1;
+    return e->plan.attempts == 0 ? look_again(e) : 0;
+}
+
 static int prepare(struct exec *e)
 {
     struct journal *j = e->x->journal;
@@ -534,13 +611,15 @@ static int prepare(struct exec *e)
                        e->x->plan_id);
     if (journal_plan_load(j, e->x->plan_id, &e->plan, e->err) < 0)
         return -1;
+    if (secure_store(e) < 0)
+        return -1;
     e->steps = xcalloc(e->plan.n_tasks, sizeof *e->steps);
     for (size_t i = 0; i < e->plan.n_tasks; i++)
         e->steps[i].task = &e->plan.tasks[i];
     e->most = threads_needed(e);
     if (e->most == 0)
         e->most = 1; /* tasks without a node are never under way */
-    else if ((e->crew = crew_new(e->x->engine, e->x->endpoint, &e->most, e->err)) == NULL)
+    else if ((e->crew = crew_new(e->x->engine, &e->endpoint, &e->most, e->err)) == NULL)
         return -1;
     if (e->plan.state == PLAN_PENDING &&
         journal_plan_move(j, e->plan.id, PLAN_APPROVED, NULL, e->err) < 0)
@@ -564,6 +643,7 @@ int executor_run(const struct executor *x, struct err *err)
     rc = e.broken ? -1 : conclude(&e);
 out:
     crew_free(e.crew);
+    lease_end(e.lease);
     for (size_t i = 0; e.steps != NULL && i < e.plan.n_tasks; i++)
         free(e.steps[i].job.memo);
     free(e.steps);

@@ -1,5 +1,6 @@
 #include "kvsh/journal.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -54,6 +55,32 @@ void journal_close(struct journal *j)
 const char *journal_dir(const struct journal *j)
 {
     return j->dir;
+}
+
+static uint32_t identity(struct journal *j)
+{
+    struct err ignored = ERR_INIT;
+    struct db_stmt *st =
+        db_prepare(j->db, "SELECT value FROM counter WHERE name = 'identity'", &ignored);
+    uint32_t number = 0;
+
+    if (st == NULL)
+        return 0;
+    if (db_step(st, &ignored) > 0)
+        number = (uint32_t)db_col_int(st, 0);
+    db_done(st);
+    return number;
+}
+
+char *journal_owner(struct journal *j)
+{
+    char *owner = xasprintf("%.150s#%08" PRIx32, j->who, identity(j));
+
+    for (char *p = owner; *p != '\0'; p++) {
+        if (!isalnum((unsigned char)*p) && strchr("._@#:+-", *p) == NULL)
+            *p = '_';
+    }
+    return owner;
 }
 
 int64_t journal_data_version(struct journal *j)

@@ -88,6 +88,36 @@ static bool find_holder(struct journal *j, struct holder *h)
     return h->plan_id != 0 && lock_is_held(j->dir, h->plan_id);
 }
 
+/*
+ * A plan whose runner has its lock and is not RUNNING yet: it is taking the store's lease. Found by
+ * its byte, so that it has a name, too.
+ */
+static bool find_starting(struct journal *j, struct holder *h)
+{
+    struct flock lock = {.l_whence = SEEK_SET, .l_start = 1};
+    struct err ignored = ERR_INIT;
+    int fd = open_lock(j->dir, O_RDONLY);
+    struct plan p;
+
+    *h = (struct holder){0};
+    while (fd >= 0 && h->plan_id == 0) {
+        lock.l_type = F_WRLCK;
+        lock.l_len = 0; /* to the end */
+        if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+            break;
+        p = (struct plan){0};
+        if (journal_plan_load(j, lock.l_start, &p, &ignored) == 0) {
+            note_holder(h, &p);
+            h->started_ms = 0;
+        }
+        plan_release(&p);
+        lock.l_start += lock.l_len > 0 ? lock.l_len : 1;
+    }
+    if (fd >= 0)
+        close(fd);
+    return h->plan_id != 0;
+}
+
 static void age_text(int64_t since_ms, char out[32])
 {
     int64_t s = (time_now_ms() - since_ms) / 1000;
@@ -111,9 +141,13 @@ static int refuse_store(const struct holder *h, struct err *err)
         return err_advise(err, "repeat in a moment, or give -lock-wait SECONDS");
     }
     age_text(h->started_ms, age);
-    err_set(err, ERR_LOCKED,
-            "plan %" PRId64 ", %s, is changing the store: running for %s as process %" PRId64,
-            h->plan_id, h->name, age, h->pid);
+    if (h->started_ms == 0)
+        err_set(err, ERR_LOCKED, "plan %" PRId64 ", %s, is just being started", h->plan_id,
+                h->name);
+    else
+        err_set(err, ERR_LOCKED,
+                "plan %" PRId64 ", %s, is changing the store: running for %s as process %" PRId64,
+                h->plan_id, h->name, age, h->pid);
     return err_advise(err, "wait for it with plan wait -id %" PRId64 ", or give -lock-wait SECONDS",
                       h->plan_id);
 }
@@ -164,6 +198,8 @@ int lock_store(struct plan_lock *l, struct journal *j, int64_t wait_ms, struct e
             limit = wait_ms > PATIENCE_MS ? wait_ms : PATIENCE_MS;
         }
         if (time_mono_ms() - begun >= limit) {
+            if (h.plan_id == 0)
+                find_starting(j, &h);
             lock_release(l);
             return refuse_store(&h, err);
         }

@@ -282,3 +282,25 @@ out:
     cluster_release(&c);
     return rc;
 }
+
+int plan_still_safe(struct journal *j, const struct engine *e, struct connection *cn,
+                    const struct plan *p, struct err *err)
+{
+    const struct intent in = {
+        .verb = p->verb, .args = p->args, .force = p->force, .confirmed = p->confirmed};
+    struct findings f = {0};
+    struct cluster c = {0};
+    char digest[17];
+    int rc = -1;
+
+    if (store_observe(j, e, cn, &c, err) < 0)
+        goto out;
+    cluster_digest(&c, digest);
+    if (p->digest != NULL && strcmp(p->digest, digest) != 0)
+        e->check(&in, &c, &f);
+    rc = refuse_if_bad(&f, 0, &in, err);
+out:
+    findings_release(&f);
+    cluster_release(&c);
+    return rc;
+}

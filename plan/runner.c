@@ -192,9 +192,10 @@ static int parse_failure(char *message, struct err *err)
 }
 
 /* Waits for the runner's word. One message fits one write to a pipe, so it arrives whole. */
-static int await_ready(const struct launch *la, int64_t plan_id, struct err *err)
+static int await_ready(const struct launch *la, const struct runner_args *a, struct err *err)
 {
-    int64_t deadline = time_mono_ms() + BEGIN_TIMEOUT_MS, left;
+    int64_t plan_id = a->plan_id, limit = BEGIN_TIMEOUT_MS + a->wait_ms;
+    int64_t deadline = time_mono_ms() + limit, left;
     struct pollfd pfd = {.fd = la->ready[0], .events = POLLIN};
     char message[4096], line[LAST_LINE_MAX];
     ssize_t n = -1;
@@ -207,8 +208,9 @@ static int await_ready(const struct launch *la, int64_t plan_id, struct err *err
             break;
     }
     if (left <= 0) {
-        err_set(err, ERR_TIMEOUT, "the runner of plan %" PRId64 " has not begun within %d s",
-                plan_id, BEGIN_TIMEOUT_MS / 1000);
+        err_set(err, ERR_TIMEOUT,
+                "the runner of plan %" PRId64 " has not begun within %" PRId64 " s", plan_id,
+                limit / 1000);
         return err_advise(err, "look at %s", la->log_path);
     }
     if (n > 0 && message[0] == READY)
@@ -247,7 +249,7 @@ int runner_start(const struct runner_args *a, struct plan_lock *l, struct err *e
     close(la.ready[1]);
     lock_release(l);
     if (rc == 0)
-        rc = await_ready(&la, a->plan_id, err);
+        rc = await_ready(&la, a, err);
     else
         err_prepend(err, "runner of plan %" PRId64, a->plan_id);
     close(la.ready[0]);

@@ -41,8 +41,8 @@ struct connection {
 /*
  * One exchange with the agent at `url`. who names it in errors ("sn1 at 127.0.0.1:13230"). On
  * success *answer (may be NULL) is the body, the caller's. A problem answer becomes its detail and
- * advice: 401 ERR_DENIED, 422 ERR_INPUT, others ERR_FAILED. *status (may be NULL) tells the HTTP
- * status of any complete answer, 0 otherwise.
+ * advice: 401 ERR_DENIED, 422 ERR_INPUT, code leased ERR_LOCKED, others ERR_FAILED. *status (may be
+ * NULL) tells the HTTP status of any complete answer, 0 otherwise.
  */
 struct rest {
     const char *method;
@@ -79,6 +79,11 @@ bool redis_member_has_flag(const struct json *member, const char *flag);
 const char *redis_where(struct cluster *c, const struct node *n);
 /* All replication nodes agree on members and slots and serve; else *why says what is missing. */
 bool redis_converged(struct cluster *c, const char **why);
+
+/* --- lease.c --- */
+
+int redis_lease(struct connection *cn, const struct json *docs, const struct lease *l,
+                struct err *err);
 
 /* --- pure parts --- */
 

@@ -14,12 +14,15 @@ static bool is_json(const struct http_response *resp)
 static int problem(const struct json *body, int status, const struct rest *r, struct err *err)
 {
     const char *detail = json_str(body, "detail"), *advice = json_str(body, "advice");
+    const char *name = json_str(body, "code");
     enum err_code code = ERR_FAILED;
 
     if (status == 401 || status == 403)
         code = ERR_DENIED;
     else if (status == 422 || status == 413)
         code = ERR_INPUT;
+    else if (name != NULL && strcmp(name, "leased") == 0)
+        code = ERR_LOCKED;
     err_set(err, code, "%s: %s", r->who, detail ? detail : "refused without a reason");
     if (advice != NULL)
         err_advise(err, "%s", advice);

@@ -32,6 +32,7 @@ struct endpoint {
     const char *ca_file, *cert_file, *key_file;
     bool no_tls_verify;
     int timeout_ms;          /* for one answer; > 0 */
+    const char *lease;       /* under which changes are made, "owner/plan/epoch"; NULL: none */
     const char *secret_file; /* 0600 file in the state directory for what the engine must remember
                                 in secret */
 };
@@ -63,6 +64,18 @@ struct perform {
     bool force;
     const struct json *docs; /* declared documents as its wave began */
     char result[256];        /* one sentence about the outcome, for show plan; may stay empty */
+};
+
+/*
+ * What keeps plans of different machines apart: the nodes of a store remember the one plan that is
+ * changing it, and refuse what others ask for. It is taken again before ttl_ms is over.
+ */
+struct lease {
+    const char *owner;   /* user, host and journal; without '/' and blanks */
+    int64_t plan, epoch; /* epoch: the attempt; a later one ends an earlier one */
+    int ttl_ms;
+    const char *takeover; /* the reason for taking it from somebody else, or NULL */
+    bool release;         /* give it back instead */
 };
 
 enum settled { SETTLED_NO, SETTLED_YES, SETTLED_UNKNOWN };
@@ -123,6 +136,13 @@ struct engine {
      * type, secrets left out ("$PASSWORD" or a file stands for them). Pure. */
     void (*explain)(const struct task *t, const struct cluster *c,
                     void (*line)(void *arg, const char *text), void *arg);
+
+    /*
+     * Optional: takes, renews or gives back the lease at the nodes that answer. ERR_LOCKED, and
+     * nothing taken, when another owner has it: of several that ask at the same moment one gets it.
+     */
+    int (*lease)(struct connection *cn, const struct json *docs, const struct lease *l,
+                 struct err *err);
 
     /* Optional: after a change of the documents, copies for the store's admins. docs carry their
      * version. */

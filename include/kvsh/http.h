@@ -21,6 +21,7 @@ struct http_config {
     const char *bearer_token; /* or NULL; registered with mask_add() */
     const char *user;         /* basic authentication, or NULL */
     const char *password;
+    const char *lease; /* value of the header Kvsh-Lease of every request, or NULL */
     bool no_tls_verify;
 };
 

@@ -25,6 +25,9 @@ struct journal;
 struct journal *journal_open(const char *dir, bool create, struct err *err);
 void journal_close(struct journal *j);
 const char *journal_dir(const struct journal *j);
+/* By which other machines know whose plan it is: "user@host#1a2b3c4d", the number being this
+ * journal's own; malloc'ed. */
+char *journal_owner(struct journal *j);
 /* Changes when somebody else wrote: cheap polling. */
 int64_t journal_data_version(struct journal *j);
 /* Repeats the reconciliation, for those who wait. Returns how many plans were moved. */

@@ -41,6 +41,14 @@ int plan_make(const struct planner *pl, const struct intent *in, struct plan *p,
 int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
                  const struct plan *p, struct findings *f, struct err *err);
 
+/*
+ * Asked once the plan has the lease and before its first step: between looking and getting the
+ * lease a plan of another machine may have changed the store. ERR_REFUSED as plan_make() when
+ * something speaks against it now; a change that matters to no rule is left to the tasks.
+ */
+int plan_still_safe(struct journal *j, const struct engine *e, struct connection *cn,
+                    const struct plan *p, struct err *err);
+
 /* Fetches what the nodes' own watches saw since the last time into the journal's events. Engines
  * without: nothing. */
 int store_fetch_events(struct journal *j, const struct engine *e, struct connection *cn,
@@ -96,6 +104,7 @@ struct runner_args {
         *config_args; /* words to repeat: "-config", "/file"; NULL-terminated; or NULL */
     int64_t plan_id;
     const char *const *run_args; /* further words for run-plan; NULL-terminated; or NULL */
+    int64_t wait_ms;             /* it may take so much longer to begin */
 };
 int runner_start(const struct runner_args *a, struct plan_lock *l, struct err *err);
 
@@ -128,7 +137,10 @@ struct executor {
     int max_parallel;
     int ready_fd; /* written one byte once the plan is RUNNING; -1: none */
     int pause_ms; /* before the store is asked once more about a step in doubt; doubles; 0: 500 */
-    bool failed_only; /* only what failed or is in doubt; what was not begun stays so */
+    const char *takeover; /* why the lease is taken from whoever has it; NULL: it is not */
+    int64_t lock_wait_ms; /* how long the lease of another machine's plan is waited for */
+    int lease_ttl_ms;     /* 0: 30 s */
+    bool failed_only;     /* only what failed or is in doubt; what was not begun stays so */
 };
 int executor_run(const struct executor *x, struct err *err);
 

@@ -123,6 +123,11 @@ def nodes():
     call("PUT", "/v1/services/admin1", {"kind": "admin"}, 201, "/v1/services/{id}")
     call("PUT", "/v1/metadata", {"version": 1, "docs": {}})
     call("GET", "/v1/metadata")
+    lease = {"owner": "a@b#1", "plan": 1, "epoch": 1}
+    call("PUT", "/v1/lease", dict(lease, ttlMs=60000))
+    call("GET", "/v1/node")
+    call("PUT", "/v1/lease", dict(lease, owner="c", ttlMs=1000, takeover=True, reason="test"))
+    call("DELETE", "/v1/lease", dict(lease, owner="c"))
     raw = wire(node, request_bytes(node, "GET", "/metrics"))
     tap.contains(raw, b"application/openmetrics-text", "type of metrics")
     used.add(("get", "/metrics"))

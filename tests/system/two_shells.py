@@ -36,6 +36,7 @@ def second_plan_is_refused():
     global lab
     lab = crashes.prepared()
     first = lab.spawn(lab.deploy_lines()[-1])
+    wait_for(lambda: lab.plan_state(8) == "RUNNING", "the plan runs", every=0.02)
     runner = wait_for(lambda: crashes.runner_of(lab), "the runner runs")
     freeze(runner)
     try:
@@ -61,7 +62,9 @@ def second_plan_is_refused():
 def waits_for_the_lock():
     """-lock-wait waits for the first to end"""
     services = lab.members("replica")
+    plans = lab.kvsh("show plans -num 1").out
     first = lab.spawn("plan stop-service -service %s -wait" % services[0])
+    wait_for(lambda: lab.kvsh("show plans -num 1").out != plans, "the first plan is made", every=0.02)
     second = lab.spawn("plan start-service -all-rns -wait -lock-wait 60")
     for shell in (first, second):
         out, _ = shell.communicate(timeout=120)

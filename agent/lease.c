@@ -1,0 +1,211 @@
+#include "agent/lease.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kvsh/fs.h"
+#include "kvsh/mem.h"
+
+enum { LEASE_FILE_MAX = 4096 };
+
+static bool stands(const struct lease *l)
+{
+    return l->owner[0] && time_mono_ms() < l->deadline_ms;
+}
+
+static struct json *to_json(const struct lease *l)
+{
+    struct json *j = json_object();
+
+    json_set_str(j, "owner", l->owner);
+    json_set_int(j, "plan", l->plan);
+    json_set_int(j, "epoch", l->epoch);
+    json_set_int(j, "sinceMs", l->since_ms);
+    json_set_int(j, "expiresMs", l->expires_ms);
+    return j;
+}
+
+struct json *lease_json(const struct agent *a)
+{
+    return stands(&a->lease) ? to_json(&a->lease) : json_null();
+}
+
+/* --- on disk --- */
+
+static char *lease_path(const struct agent *a)
+{
+    return xasprintf("%s/lease.json", a->boot.root);
+}
+
+static int save(struct agent *a, const struct lease *l, struct problem *pb)
+{
+    char *path = lease_path(a), *text;
+    struct json *j = to_json(l);
+    struct err err = ERR_INIT;
+    int rc;
+
+    json_set_int(j, "ttlMs", l->ttl_ms);
+    text = json_print(j);
+    rc = fs_write_atomic(path, text, strlen(text), 0600, &err);
+    free(text);
+    json_free(j);
+    free(path);
+    return rc < 0 ? problem_from_err(pb, PROBLEM_INTERNAL, &err) : 0;
+}
+
+/* However the clock was set meanwhile, it stands for its whole time at most. */
+void lease_load(struct agent *a)
+{
+    char *path = lease_path(a);
+    struct err err = ERR_INIT;
+    size_t len;
+    char *text = access(path, F_OK) == 0 ? fs_read(path, LEASE_FILE_MAX, &len, &err) : NULL;
+    struct json *j = text ? json_parse(text, len, &err) : NULL;
+    const char *owner = json_str(j, "owner");
+    struct lease *l = &a->lease;
+    int64_t left;
+
+    if (owner && strlen(owner) < sizeof l->owner) {
+        snprintf(l->owner, sizeof l->owner, "%s", owner);
+        l->plan = json_int(j, "plan", 0);
+        l->epoch = json_int(j, "epoch", 0);
+        l->ttl_ms = json_int(j, "ttlMs", 0);
+        l->since_ms = json_int(j, "sinceMs", 0);
+        l->expires_ms = json_int(j, "expiresMs", 0);
+        left = l->expires_ms - time_now_ms();
+        l->deadline_ms = time_mono_ms() + (left < l->ttl_ms ? left : l->ttl_ms);
+    } else if (text) {
+        agent_log(a, LOG_WARNING, "lease", "%s cannot be read and is ignored", path);
+    }
+    json_free(j);
+    free(text);
+    free(path);
+}
+
+/* --- who has it --- */
+
+static bool same_plan(const struct lease *l, const struct lease_claim *c)
+{
+    return strcmp(l->owner, c->owner) == 0 && l->plan == c->plan;
+}
+
+static int refuse(const struct lease *l, struct problem *pb)
+{
+    int64_t age = (time_now_ms() - l->since_ms) / 1000;
+    int64_t left = (l->deadline_ms - time_mono_ms() + 999) / 1000;
+
+    problem_set(pb, PROBLEM_LEASED,
+                "plan %" PRId64 " of %s is changing the store: for %" PRId64
+                " s, its lease runs out in %" PRId64 " s unless it is renewed",
+                l->plan, l->owner, age > 0 ? age : 0, left > 0 ? left : 0);
+    return problem_advise(pb, "wait until it has ended; when its machine is dead, the lease runs "
+                              "out, or is taken over with a reason");
+}
+
+static void tell_takeover(struct agent *a, const struct lease *old, const struct lease_claim *c)
+{
+    char text[512];
+    struct event ev = {SEVERITY_WARNING, "lease-taken-over", "agent", text, NULL};
+
+    snprintf(text, sizeof text,
+             "plan %" PRId64 " of %s took the lease from plan %" PRId64 " of %s: %.200s", c->plan,
+             c->owner, old->plan, old->owner, c->reason ? c->reason : "");
+    agent_event(a, &ev);
+}
+
+int lease_take(struct agent *a, const struct lease_claim *c, struct problem *pb)
+{
+    struct lease next = {.plan = c->plan, .epoch = c->epoch, .ttl_ms = c->ttl_ms}, old;
+    bool is_renewal, is_foreign;
+    int rc = -1;
+
+    snprintf(next.owner, sizeof next.owner, "%s", c->owner);
+    pthread_mutex_lock(&a->lock);
+    old = a->lease;
+    is_foreign = stands(&old) && strcmp(old.owner, c->owner) != 0;
+    if (is_foreign && !c->takeover) {
+        refuse(&old, pb);
+        goto out;
+    }
+    if (same_plan(&old, c) && c->epoch < old.epoch) {
+        problem_set(pb, PROBLEM_LEASED, "attempt %" PRId64 " of plan %" PRId64 " follows this one",
+                    old.epoch, old.plan);
+        goto out;
+    }
+    is_renewal = stands(&old) && same_plan(&old, c) && old.epoch == c->epoch;
+    next.since_ms = is_renewal ? old.since_ms : time_now_ms();
+    next.expires_ms = time_now_ms() + c->ttl_ms;
+    next.deadline_ms = time_mono_ms() + c->ttl_ms;
+    rc = save(a, &next, pb);
+    if (rc == 0) {
+        a->lease = next;
+        if (is_foreign)
+            tell_takeover(a, &old, c);
+    }
+out:
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
+
+/* The epoch stays known: what an earlier attempt still sends is refused. */
+int lease_drop(struct agent *a, const struct lease_claim *c, struct problem *pb)
+{
+    struct lease next;
+    int rc = 0;
+
+    pthread_mutex_lock(&a->lock);
+    next = a->lease;
+    if (same_plan(&next, c) && next.epoch == c->epoch) {
+        next.expires_ms = time_now_ms();
+        next.deadline_ms = time_mono_ms();
+        rc = save(a, &next, pb);
+        if (rc == 0)
+            a->lease = next;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
+
+/* Splits "owner/plan/epoch"; the owner may hold no slash. */
+static bool parse_header(const char *header, char owner[LEASE_OWNER_MAX], int64_t *plan,
+                         int64_t *epoch)
+{
+    const char *slash = strchr(header, '/');
+    char *end;
+
+    if (!slash || slash == header || (size_t)(slash - header) >= LEASE_OWNER_MAX)
+        return false;
+    memcpy(owner, header, (size_t)(slash - header));
+    owner[slash - header] = '\0';
+    *plan = strtoll(slash + 1, &end, 10);
+    if (end == slash + 1 || *end != '/')
+        return false;
+    slash = end;
+    *epoch = strtoll(slash + 1, &end, 10);
+    return end != slash + 1 && *end == '\0';
+}
+
+int lease_check(struct agent *a, const char *header, struct problem *pb)
+{
+    char owner[LEASE_OWNER_MAX] = "";
+    struct lease_claim c = {.owner = owner};
+    bool is_ours;
+    int rc = 0;
+
+    if (header && !parse_header(header, owner, &c.plan, &c.epoch))
+        return problem_set(pb, PROBLEM_INVALID, "%s is not like owner/plan/epoch", LEASE_HEADER);
+    pthread_mutex_lock(&a->lock);
+    is_ours = header && same_plan(&a->lease, &c);
+    if (is_ours && c.epoch < a->lease.epoch)
+        rc = problem_set(pb, PROBLEM_LEASED,
+                         "this request is of attempt %" PRId64 " of plan %" PRId64
+                         ", attempt %" PRId64 " follows it",
+                         c.epoch, c.plan, a->lease.epoch);
+    else if (stands(&a->lease) && !is_ours)
+        rc = refuse(&a->lease, pb);
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
