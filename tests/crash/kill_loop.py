@@ -128,7 +128,8 @@ class Round:
         lab.check_looked(since)
         if self.victim == "runner":
             for key, times in lab.begun(since).items():
-                must(times == 1, "sn%d carried out %s %s %d times" % (key + (times,)))
+                # Emptying what is empty already is asked for again: that it is done shows nowhere.
+                must(times == 1 or key[2].endswith("/wipe"), "sn%d carried out %s %s %d times" % (key + (times,)))
         figures.count(figures.verbs, verb)
         return True
 
