@@ -57,7 +57,7 @@ static void refuse(struct reading *r, const char *reason)
 static char *next_line(char *out, int size, void *stream)
 {
     struct reading *r = stream;
-    const char *start = r->next + strspn(r->next, " \t");
+    const char *start = r->next + strspn(r->next, CONF_BLANKS);
     size_t len = strcspn(start, "\n");
 
     if (*r->next == '\0')

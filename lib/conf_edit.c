@@ -42,7 +42,7 @@ static const char *line_end(const char *line)
 
 static bool is_header(const char *line, const char *section, const char *name)
 {
-    const char *open = line + strspn(line, " \t");
+    const char *open = line + strspn(line, CONF_BLANKS);
     size_t len = strcspn(open, "]\n");
     struct conf_section cs;
 
@@ -57,7 +57,7 @@ static bool is_header(const char *line, const char *section, const char *name)
 
 static bool says_something(const char *line)
 {
-    return !strchr("\n\r;#", line[strspn(line, " \t")]);
+    return !strchr("\n\r;#", line[strspn(line, CONF_BLANKS)]);
 }
 
 /* The first such section at or after `from`. */
@@ -217,11 +217,11 @@ static bool is_key(const char *line, const char *key)
 {
     size_t len = strlen(key);
 
-    line += strspn(line, " \t");
+    line += strspn(line, CONF_BLANKS);
     if (strncmp(line, key, len) != 0)
         return false;
     line += len;
-    line += strspn(line, " \t");
+    line += strspn(line, CONF_BLANKS);
     return *line == '=' || *line == ':';
 }
 

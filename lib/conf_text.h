@@ -6,6 +6,9 @@
 /* Longest "[section name]" line: inih keeps 49 bytes between the brackets. */
 #define CONF_SECTION_MAX 51
 
+/* What a line may begin with: all that isspace() knows but the end of the line. */
+#define CONF_BLANKS " \t\f\v\r"
+
 /* As conf_read(), of a text in memory; path is for errors. After an error c is as before. */
 int conf_read_text(struct conf *c, const char *path, const char *text, struct err *err);
 
