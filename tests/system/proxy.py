@@ -3,7 +3,7 @@
     proxy = Proxy(listen, target)
     proxy.seen                  list of Exchange, in order of their arrival
     proxy.delay = 0.2           seconds before a request is passed on
-    proxy.drip = 0.05           seconds between the bytes of an answer
+    proxy.drip = 0.05           seconds between the pieces of an answer, 64 bytes each
     proxy.cut = "before"        connections are closed instead of passing a changing request on
     proxy.cut = "after"         the agent gets it, its answer is lost
     proxy.cut = "middle"        half of the answer is passed on
@@ -97,6 +97,6 @@ class Proxy:
         if not self.drip:
             client.sendall(data)
             return
-        for i in range(len(data)):
-            client.sendall(data[i:i + 1])
+        for i in range(0, len(data), 64):
+            client.sendall(data[i:i + 64])
             time.sleep(self.drip)
