@@ -248,7 +248,8 @@ static int expand_swap(const struct intent *in, const struct cluster *c, struct 
         if (strchr(to, ':') == NULL)
             to = arena_printf(&p->arena, "%s:8091", to);
         join = json_object();
-        json_set(join, "services", json_copy(json_get(from->raw, "services")));
+        if (json_is_array(json_get(from->raw, "services")))
+            json_set(join, "services", json_copy(json_get(from->raw, "services")));
         if (n != NULL && n->zone[0])
             json_set_str(join, "group", n->zone);
         add.args = plan_own(p, join);

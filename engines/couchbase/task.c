@@ -10,6 +10,8 @@
 
 #include "kvsh/fs.h"
 
+#define STALE_MS 1500 /* older than that no answer is */
+
 static bool in_list(const struct json *list, const char *word)
 {
     JSON_FOREACH (item, list) {
@@ -599,39 +601,43 @@ static int do_compact(struct doing *d, struct err *err)
 
 /* --- the table --- */
 
-static enum settled if_so(bool so)
+/* What a node tells may be a second old: "no" is said only when it was not so for longer than that.
+ */
+static enum settled if_so(struct doing *d, bool (*is_so)(struct doing *d), struct err *err)
 {
-    return so ? SETTLED_YES : SETTLED_NO;
+    for (int i = 0; i < 4; i++) {
+        if (is_so(d))
+            return SETTLED_YES;
+        time_sleep_ms(STALE_MS / 3);
+        if (cb_look(d, err) != 0)
+            return SETTLED_UNKNOWN;
+    }
+    return SETTLED_NO;
 }
 
 static enum settled recovery_settled(struct doing *d, struct err *err)
 {
-    (void)err;
-    return if_so(is_marked(d));
+    return if_so(d, is_marked, err);
 }
 
 static enum settled eject_settled(struct doing *d, struct err *err)
 {
-    (void)err;
-    return if_so(is_gone(d));
+    return if_so(d, is_gone, err);
 }
 
 static enum settled add_settled(struct doing *d, struct err *err)
 {
-    (void)err;
-    return if_so(is_added_node(d));
+    return if_so(d, is_added_node, err);
 }
 
 static enum settled group_settled(struct doing *d, struct err *err)
 {
-    (void)err;
-    return if_so(is_in_group(d));
+    return if_so(d, is_in_group, err);
 }
 
 static enum settled stop_settled(struct doing *d, struct err *err)
 {
-    (void)err;
-    return if_so(is_stopped(d));
+    return if_so(d, is_stopped, err);
 }
 
 /* Compacting twice is harmless. */

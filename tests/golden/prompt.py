@@ -35,7 +35,7 @@ def history_of_a_store():
 def shortened_words():
     """Words may be shortened as long as they are unique; what is not is refused with the candidates."""
     with kvcase.Place() as place:
-        answers = at_prompt(place, ["conf -name s", "sh zo", "pla stop -service rg1-rn1", "sh p"], status=64)
+        answers = at_prompt(place, ["conf -name s", "sh zo", "pla stop-s -service rg1-rn1", "sh p"], status=64)
         tap.equal(answers[0], "Store configured: s\n", "configure")
         tap.equal(answers[1], "There are no zones.\n", "show zones")
         tap.contains(answers[2], 'service "rg1-rn1" does not exist', "plan stop-service")

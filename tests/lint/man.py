@@ -8,7 +8,7 @@ import source
 import tap
 
 BUILD = tap.build_dir()
-PAGES = {"kvsh.1": "kvsh", "kvsh-commands.7": None, "kvsh.conf.5": None, "kvagentd.8": "kvagentd"}
+PAGES = {"kvsh.1": "kvsh", "kvsh-commands.7": None, "kvsh-couchbase.7": None, "kvsh.conf.5": None, "kvagentd.8": "kvagentd"}
 
 
 def path_of(page):
@@ -35,7 +35,7 @@ def pages_render():
     """Every page renders without a warning"""
     faults = []
     for page in PAGES:
-        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", path_of(page)], stdout=subprocess.PIPE,
+        done = subprocess.run(["groff", "-t", "-man", "-Tutf8", "-ww", "-z", path_of(page)], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         faults += ["%s: %s" % (page, line) for line in done.stdout.splitlines()]
         if done.returncode != 0:

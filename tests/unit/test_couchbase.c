@@ -1,0 +1,710 @@
+/* The pure parts of the couchbase engine: refusals, decoding, outcomes, figures, checks, expansion,
+ * explanation. */
+#include <stdlib.h>
+
+#include "engines/couchbase/couchbase.h"
+#include "tests/unit/tap.h"
+
+static struct json *parse(const char *text)
+{
+    struct err err = ERR_INIT;
+    struct json *j = json_parse(text, strlen(text), &err);
+
+    if (j == NULL) {
+        printf("Bail out! test document: %s\n", err.text);
+        exit(1);
+    }
+    return j;
+}
+
+/* --- refusals --- */
+
+static void refusals_become_sentences(void)
+{
+    static const struct {
+        const char *body, *sentence;
+    } cases[] = {
+        {"", ""},
+        {"No server specified.", "No server specified"},
+        {"Cluster uuid does not match the requested.\r\n",
+         "Cluster uuid does not match the requested"},
+        {"[\"user is missing\",\"password is missing\"]", "user is missing; password is missing"},
+        {"{\"errors\":{\"timeout\":\"The value must be an integer\"}}",
+         "timeout: The value must be an integer"},
+        {"{\"errors\":{\"_\":\"enabled is true. A value must be supplied for timeout\"}}",
+         "enabled is true. A value must be supplied for timeout"},
+        {"{\"mismatch\":1}", "the list of members is not the cluster's any more"},
+        {"{\"noKVNodesLeft\":1}", "no node of the data service would remain"},
+        {"{\"must_rebalance_services\":[\"index\"]}",
+         "these services must be rebalanced too: index"},
+        {"{\"message\":\"Forbidden. User needs the following "
+         "permissions\",\"permissions\":[\"cluster.pools!write\"]}",
+         "Forbidden. User needs the following permissions: cluster.pools!write"},
+        {"{\"error\":\"Cannot rebalance when cluster is in recovery mode\"}",
+         "Cannot rebalance when cluster is in recovery mode"},
+        {"{\"error\":[66,117,[115,121]]}", "Busy"},
+        {"\"Forbidden\"", "Forbidden"},
+        {"{\"name\":\"already exists\"}", "name: already exists"},
+        {"<html><body>Bad gateway</body></html>", ""},
+        {"one\x01two\n\n three", "one two three"},
+    };
+    char text[200];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cb_sentence(cases[i].body, strlen(cases[i].body), text, sizeof text);
+        is_str(text, cases[i].sentence);
+    }
+    cb_sentence("0123456789", 10, text, 5);
+    is_str(text, "0123");
+}
+
+static void refusals_have_codes(void)
+{
+    static const struct {
+        const char *method;
+        int status;
+        enum err_code code;
+    } cases[] = {
+        {"GET", 401, ERR_DENIED},    {"POST", 403, ERR_DENIED}, {"POST", 500, ERR_IN_DOUBT},
+        {"GET", 500, ERR_FAILED},    {"POST", 503, ERR_FAILED}, {"POST", 504, ERR_FAILED},
+        {"POST", 502, ERR_IN_DOUBT}, {"POST", 400, ERR_FAILED}, {"POST", 404, ERR_FAILED},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[] = "";
+        const struct http_response resp = {.status = cases[i].status, .body = body};
+        const struct cb_request r = {.method = cases[i].method, .base = "http://cb1:8091"};
+        struct err err = ERR_INIT;
+        is_int(cb_refused(&resp, &r, &err), -1);
+        is_int(err.code, cases[i].code);
+        ok(strncmp(err.text, "cb1:8091: ", 10) == 0);
+    }
+}
+
+/* --- a cluster of n nodes, all well; then changed by members of the documents --- */
+
+struct world {
+    struct cluster c;
+};
+
+static struct json *node(int i, const char *more)
+{
+    char *text =
+        xasprintf("{\"otpNode\":\"ns_1@cb%d\",\"hostname\":\"cb%d:8091\","
+                  "\"configuredHostname\":\"cb%d:8091\",\"status\":\"healthy\","
+                  "\"clusterMembership\":\"active\",\"recoveryType\":\"none\","
+                  "\"services\":[\"kv\"],\"version\":\"8.0.1-1-enterprise\","
+                  "\"clusterCompatibility\":524288,\"serverGroup\":\"Group %d\",\"uptime\":"
+                  "\"100\",\"ports\":{\"direct\":11210},\"systemStats\":{"
+                  "\"cpu_utilization_rate\":30.5},\"interestingStats\":{\"mem_used\":"
+                  "314572800,\"ops\":100}}",
+                  i, i, i, i % 2 + 1);
+    struct json *j = parse(text), *changes = parse(more);
+
+    JSON_FOREACH (member, changes)
+        json_set(j, json_key(member), json_copy(member));
+    json_free(changes);
+    free(text);
+    return j;
+}
+
+/* more[i]: what differs in node i + 1, or NULL. */
+static void make(struct world *w, int n, const char *const *more)
+{
+    struct json *pool = parse("{\"clusterName\":\"shop\",\"balanced\":true,\"memoryQuota\":1000,"
+                              "\"alerts\":[],\"nodes\":[]}");
+
+    memset(w, 0, sizeof *w);
+    for (int i = 0; i < n; i++)
+        json_push(json_get(pool, "nodes"), node(i + 1, more && more[i] ? more[i] : "{}"));
+    w->c.raw = json_object();
+    w->c.store = "prod";
+    w->c.engine = "couchbase";
+    w->c.observed_ms = 1000000000;
+    json_set(w->c.raw, "pools", parse("{\"uuid\":\"abc\",\"isEnterprise\":true,\"pools\":[{}]}"));
+    json_set(w->c.raw, "default", pool);
+    json_set(w->c.raw, "tasks",
+             parse("[{\"type\":\"rebalance\",\"subtype\":\"rebalance\",\"status\":\"notRunning\","
+                   "\"statusId\":\"s1\"}]"));
+    json_set(w->c.raw, "buckets",
+             parse("[{\"name\":\"b\",\"bucketType\":\"membase\",\"replicaNumber\":1,\"quota\":{"
+                   "\"ram\":1000},\"basicStats\":{\"memUsed\":100}}]"));
+    json_set(w->c.raw, "autoFailover",
+             parse("{\"enabled\":true,\"timeout\":120,\"count\":0,\"maxCount\":1}"));
+}
+
+static void finish(struct world *w)
+{
+    cb_decode(&w->c);
+}
+
+static const struct finding *found(const struct findings *f, const char *rule)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->v[i].rule, rule) == 0)
+            return &f->v[i];
+    }
+    return NULL;
+}
+
+static void nodes_are_decoded(void)
+{
+    static const char *const more[] = {
+        "{\"services\":[\"kv\",\"index\"]}",
+        "{\"status\":\"unhealthy\",\"systemStats\":{},\"interestingStats\":{}}",
+        "{\"clusterMembership\":\"inactiveFailed\"}",
+        "{\"clusterMembership\":\"inactiveAdded\",\"recoveryType\":\"delta\"}",
+        "{\"status\":\"warmup\",\"services\":[]}",
+    };
+    static const enum status status[] = {STATUS_RUNNING, STATUS_UNREACHABLE, STATUS_STOPPED,
+                                         STATUS_STARTING, STATUS_STARTING};
+    struct world w;
+
+    make(&w, 5, more);
+    finish(&w);
+    is_int(w.c.n_nodes, 5);
+    is_int(w.c.n_zones, 2);
+    is_str(w.c.identity, "abc");
+    is_str(w.c.title, "shop");
+    for (size_t i = 0; i < 5; i++)
+        is_int(w.c.services[i].status, status[i]);
+    is_str(w.c.services[0].duties, "kv, index");
+    is_str(w.c.services[4].duties, "arbiter");
+    is_str(w.c.services[3].membership, "inactiveAdded, delta recovery");
+    is_int(w.c.nodes[1].status, STATUS_UNREACHABLE);
+    is_str(w.c.nodes[0].host, "cb1");
+    is_int(w.c.nodes[0].port, 8091);
+    is_int(cb_version(&w.c), 800);
+    is_int(w.c.services[0].started_ms, 999900000);
+    ok(cb_find(&w.c, "cb2") == &w.c.services[1]);
+    ok(cb_find(&w.c, "ns_1@cb3") == &w.c.services[2]);
+    ok(cb_find(&w.c, "cb9") == NULL);
+    cluster_release(&w.c);
+}
+
+static void times_are_read(void)
+{
+    is_int(cb_time("1970-01-01T00:00:01Z"), 1000);
+    is_int(cb_time("1970-01-01T00:00:01.5Z"), 1500);
+    is_int(cb_time("1970-01-01T00:00:01.123456Z"), 1123);
+    is_int(cb_time("1970-01-01T01:00:00.000+01:00"), 0);
+    is_int(cb_time("1970-01-01T00:00:00-01:30"), 5400000);
+    is_int(cb_time("yesterday"), 0);
+    is_int(cb_time(NULL), 0);
+}
+
+/* --- outcomes --- */
+
+static void outcomes_are_told_by_identity(void)
+{
+    struct json *events = parse(
+        "{\"events\":["
+        "{\"event_id\":2,\"uuid\":\"u1\",\"timestamp\":\"2026-01-01T00:00:00.000Z\",\"extra_"
+        "attributes\":{"
+        "\"operation_id\":\"old\"}},"
+        "{\"event_id\":4,\"uuid\":\"u2\",\"timestamp\":\"2026-01-01T00:00:05.000Z\",\"extra_"
+        "attributes\":{"
+        "\"operation_id\":\"old\",\"completion_message\":\"Rebalance exited with reason x\"}},"
+        "{\"event_id\":2,\"uuid\":\"u3\",\"timestamp\":\"2026-01-01T00:00:05.000Z\",\"extra_"
+        "attributes\":{"
+        "\"operation_id\":\"mine\"}},"
+        "{\"event_id\":3,\"uuid\":\"u4\",\"timestamp\":\"2026-01-01T00:00:09.000Z\",\"extra_"
+        "attributes\":{"
+        "\"operation_id\":\"mine\",\"completion_message\":\"Rebalance completed "
+        "successfully.\"}}]}");
+    struct json *report =
+        parse("{\"rebalanceId\":\"mine\",\"completionMessage\":\"Rebalance stopped by "
+              "user.\"}");
+    struct cb_memo m = {.since = "2026-01-01T00:00:05.000Z", .last = "u2"}, again;
+    const char *why;
+    char *text;
+
+    is_int(cb_outcome_of_events(events, "old", &why), CB_FAILED);
+    is_str(why, "Rebalance exited with reason x");
+    is_int(cb_outcome_of_events(events, "mine", &why), CB_SUCCEEDED);
+    is_int(cb_outcome_of_events(events, "other", &why), CB_UNKNOWN);
+    is_int(cb_outcome_of_events(events, "", &why), CB_UNKNOWN);
+    is_int(cb_outcome_of_events(NULL, "mine", &why), CB_UNKNOWN);
+    is_int(cb_outcome_of_report(report, "mine", &why), CB_STOPPED);
+    is_int(cb_outcome_of_report(report, "old", &why), CB_UNKNOWN);
+    is_str(cb_begun_since(events, &m, "rebalance"), "mine");
+    ok(cb_begun_since(events, &m, "gracefulFailover") == NULL);
+    m.since[0] = '\0';
+    ok(cb_begun_since(events, &m, "rebalance") == NULL); /* two: nobody knows which */
+    cb_memo_mark(&m, events);
+    is_str(m.last, "u4");
+    text = cb_memo_write(&m);
+    cb_memo_read(&again, text);
+    is_str(again.last, "u4");
+    is_str(again.id, "");
+    cb_memo_read(&again, "no JSON");
+    is_str(again.before, "");
+    free(text);
+    json_free(events);
+    json_free(report);
+}
+
+/* --- figures --- */
+
+static void shares_without_another_copy(void)
+{
+    struct world w;
+    struct cb_set set = {0};
+    struct json *mapped =
+        parse("{\"name\":\"b\",\"replicaNumber\":1,\"vBucketServerMap\":{\"serverList\":[\"cb1:"
+              "11210\",\"cb2:11210\","
+              "\"cb3:11210\",\"cb4:11210\"],\"vBucketMap\":[[0,1],[1,0],[2,3],[0,-1]]}}");
+    bool exact;
+
+    make(&w, 4, NULL);
+    finish(&w);
+    set.v = arena_alloc(&w.c.arena, 2 * sizeof *set.v);
+    set.v[0] = &w.c.services[0];
+    set.v[1] = &w.c.services[1];
+    set.n = 1;
+    ok(cb_share_lost(&w.c, cb_part(&w.c, "buckets"), &set, &exact) >= 0);
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 25);
+    ok(exact);
+    set.n = 2;
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 75);
+    json_unset(mapped, "vBucketServerMap");
+    is_int((int)(cb_share_lost(&w.c, mapped, &set, &exact) * 10), 166); /* 2/4 * 1/3 */
+    ok(!exact);
+    json_set_int(mapped, "replicaNumber", 0);
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 50);
+    json_free(mapped);
+    cluster_release(&w.c);
+}
+
+static void load_now_and_after(void)
+{
+    static const char *const more[] = {
+        NULL, NULL, "{\"status\":\"unhealthy\",\"systemStats\":{},\"interestingStats\":{}}", NULL};
+    struct world w;
+    struct cb_set set = {0};
+    struct service *one;
+    struct cb_load l;
+
+    make(&w, 4, more);
+    finish(&w);
+    one = &w.c.services[2];
+    set = (struct cb_set){&one, 1};
+    cb_load(&w.c, &set, &l);
+    is_int(l.nodes_now, 4);
+    is_int(l.nodes_after, 3);
+    is_int(l.memory_now, 30);
+    is_int(l.memory_after, 40);
+    is_int(l.cpu_now, 30);
+    is_int(l.ops_after, 133);
+    cluster_release(&w.c);
+}
+
+/* --- checks: a verb, its arguments, what differs in the cluster, the rule that speaks --- */
+
+static const struct {
+    enum verb verb;
+    const char *args, *more[4], *part, *value, *rule;
+    enum severity severity;
+} checks[] = {
+    {VERB_FAILOVER, "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}", {0}, NULL, NULL, NULL, 0},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {"{\"status\":\"unhealthy\"}"},
+     NULL,
+     NULL,
+     "graceful-unhealthy",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {"{\"services\":[\"n1ql\"]}"},
+     NULL,
+     NULL,
+     "graceful-without-data",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"hard\"}",
+     {"{\"services\":[\"n1ql\"]}"},
+     NULL,
+     NULL,
+     "last-of-service",
+     SEVERITY_BLOCK},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\",\"cb2\"],\"mode\":\"graceful\"}",
+     {0},
+     NULL,
+     NULL,
+     "too-few-replicas",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\",\"cb2\"],\"mode\":\"hard\"}",
+     {0},
+     NULL,
+     NULL,
+     "data-lost",
+     SEVERITY_BLOCK},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"hard\"}",
+     {0},
+     NULL,
+     NULL,
+     "hard-on-healthy",
+     SEVERITY_VIOLATION},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"hard\"}",
+     {"{\"status\":\"unhealthy\"}", "{\"status\":\"unhealthy\"}"},
+     NULL,
+     NULL,
+     "no-quorum",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"hard\",\"unsafe\":true}",
+     {0},
+     NULL,
+     NULL,
+     "unsafe",
+     SEVERITY_CONFIRM},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\",\"unsafe\":true}",
+     {0},
+     NULL,
+     NULL,
+     "unsafe-graceful",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"hard\"}",
+     {"{\"clusterMembership\":\"inactiveFailed\"}"},
+     NULL,
+     NULL,
+     "not-active",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\",\"cb2\",\"cb3\",\"cb4\"],\"mode\":\"hard\"}",
+     {0},
+     NULL,
+     NULL,
+     "last-data-node",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\",\"cb3\"],\"mode\":\"hard\"}",
+     {0},
+     NULL,
+     NULL,
+     "one-group-left",
+     SEVERITY_VIOLATION},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {0},
+     "autoFailover",
+     "{\"enabled\":true,\"count\":1,\"maxCount\":1}",
+     "auto-failover-used-up",
+     SEVERITY_VIOLATION},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {0},
+     "nodeStatuses",
+     "{\"cb1:8091\":{\"gracefulFailoverPossible\":false}}",
+     "graceful-impossible",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {0},
+     "tasks",
+     "[{\"type\":\"rebalance\",\"status\":\"running\",\"progress\":5}]",
+     "busy",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {0},
+     "tasks",
+     "[{\"type\":\"rebalance\",\"status\":\"notRunning\",\"statusIsStale\":true}]",
+     "busy",
+     SEVERITY_FATAL},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\"],\"mode\":\"graceful\"}",
+     {"{\"version\":\"7.6.8-1\"}"},
+     NULL,
+     NULL,
+     "versions-mixed",
+     SEVERITY_NOTE},
+    {VERB_FAILOVER,
+     "{\"services\":[\"cb1\",\"cb2\"],\"mode\":\"hard\"}",
+     {0, 0, "{\"interestingStats\":{\"mem_used\":900000000}}",
+      "{\"interestingStats\":{\"mem_used\":900000000}}"},
+     NULL,
+     NULL,
+     "capacity",
+     SEVERITY_BLOCK},
+    {VERB_RECOVER, "{\"services\":[\"cb1\"]}", {0}, NULL, NULL, "not-failed-over", SEVERITY_FATAL},
+    {VERB_RECOVER,
+     "{\"services\":[\"cb1\"],\"type\":\"delta\"}",
+     {"{\"clusterMembership\":\"inactiveFailed\",\"services\":[\"n1ql\"]}"},
+     NULL,
+     NULL,
+     "delta-without-data",
+     SEVERITY_FATAL},
+    {VERB_RECOVER,
+     "{\"services\":[\"cb1\"]}",
+     {"{\"clusterMembership\":\"inactiveFailed\",\"status\":\"unhealthy\"}"},
+     NULL,
+     NULL,
+     "node-unhealthy",
+     SEVERITY_BLOCK},
+    {VERB_REBALANCE,
+     "{}",
+     {"{\"clusterMembership\":\"inactiveFailed\"}"},
+     NULL,
+     NULL,
+     "removes-failed-over",
+     SEVERITY_VIOLATION},
+    {VERB_REBALANCE,
+     "{}",
+     {"{\"status\":\"unhealthy\"}"},
+     NULL,
+     NULL,
+     "node-unhealthy",
+     SEVERITY_BLOCK},
+    {VERB_REBALANCE,
+     "{}",
+     {"{\"failoverStatus\":\"unfinished\"}"},
+     NULL,
+     NULL,
+     "unfinished-failover",
+     SEVERITY_FATAL},
+    {VERB_ADD_NODE,
+     "{\"host\":\"cb2\",\"port\":8091}",
+     {0},
+     NULL,
+     NULL,
+     "member-already",
+     SEVERITY_FATAL},
+    {VERB_STOP_SERVICE, "{\"services\":[\"cb1\"]}", {0}, NULL, NULL, "no-agent", SEVERITY_FATAL},
+    {VERB_RESTART_SERVICE, "{\"services\":[\"cb1\"]}", {0}, NULL, NULL, "no-agent", SEVERITY_FATAL},
+    {VERB_STOP_REBALANCE, "{\"unsafe\":true}", {0}, NULL, NULL, "unsafe", SEVERITY_CONFIRM},
+    {VERB_CLEANUP, "{\"purge\":true}", {0}, NULL, NULL, "purge", SEVERITY_BLOCK},
+    {VERB_CHANGE_GROUP,
+     "{\"services\":[\"cb1\"],\"group\":\"Group 1\"}",
+     {0},
+     NULL,
+     NULL,
+     "no-groups",
+     SEVERITY_FATAL},
+};
+
+static void checks_speak(void)
+{
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        struct json *args = parse(checks[i].args);
+        const struct intent in = {.verb = checks[i].verb, .args = args};
+        struct findings f = {0};
+        const struct finding *one;
+        struct world w;
+
+        make(&w, 4, checks[i].more);
+        if (checks[i].part != NULL)
+            json_set(w.c.raw, checks[i].part, parse(checks[i].value));
+        finish(&w);
+        cb_check(&in, &w.c, &f);
+        if (checks[i].rule == NULL) {
+            is_int(findings_worst(&f), SEVERITY_NOTE);
+        } else {
+            one = found(&f, checks[i].rule);
+            ok(one != NULL);
+            if (one == NULL)
+                printf("# case %zu lacks rule %s\n", i, checks[i].rule);
+            else
+                is_int(one->severity, checks[i].severity);
+        }
+        findings_release(&f);
+        cluster_release(&w.c);
+        json_free(args);
+    }
+}
+
+/* --- verify --- */
+
+static const struct {
+    const char *more[4], *part, *value, *rule;
+} verified[] = {
+    {{"{\"status\":\"unhealthy\"}"}, NULL, NULL, "node-unhealthy"},
+    {{"{\"clusterMembership\":\"inactiveFailed\"}"}, NULL, NULL, "failed-over"},
+    {{"{\"clusterMembership\":\"inactiveAdded\"}"}, NULL, NULL, "waits-for-rebalance"},
+    {{"{\"status\":\"warmup\"}"}, NULL, NULL, "warmup"},
+    {{"{\"failoverStatus\":\"unfinished\"}"}, NULL, NULL, "unfinished-failover"},
+    {{"{\"version\":\"7.6.8-1\"}"}, NULL, NULL, "versions-mixed"},
+    {{0}, "buckets", "[{\"name\":\"b\",\"replicaNumber\":0}]", "no-replicas"},
+    {{0}, "buckets", "[{\"name\":\"b\",\"replicaNumber\":4}]", "too-few-copies"},
+    {{0},
+     "buckets",
+     "[{\"name\":\"b\",\"replicaNumber\":1,\"quota\":{\"ram\":1000},\"basicStats\":{\"memUsed\":"
+     "900}}]",
+     "quota"},
+    {{0}, "autoFailover", "{\"enabled\":false}", "auto-failover-off"},
+    {{0}, "autoFailover", "{\"enabled\":true,\"count\":2,\"maxCount\":2}", "auto-failover-used-up"},
+    {{"{\"clusterMembership\":\"inactiveFailed\"}", "{\"clusterMembership\":\"inactiveFailed\"}"},
+     NULL,
+     NULL,
+     "auto-failover-too-small"},
+    {{"{\"status\":\"unhealthy\"}", "{\"status\":\"unhealthy\"}"}, NULL, NULL, "no-quorum"},
+    {{0}, "tasks", "[{\"type\":\"rebalance\",\"status\":\"running\"}]", "operation-runs"},
+    {{0},
+     "tasks",
+     "[{\"type\":\"rebalance\",\"status\":\"notRunning\",\"errorMessage\":\"Rebalance failed.\"}]",
+     "last-operation"},
+    {{0},
+     "pendingRetry",
+     "{\"retry_rebalance\":\"pending\",\"rebalance_id\":\"x\",\"type\":\"rebalance\",\"attempts_"
+     "remaining\":1}",
+     "pending-retry"},
+    {{"{\"serverGroup\":\"Group 1\"}"}, NULL, NULL, "groups-unbalanced"},
+};
+
+static void verify_finds(void)
+{
+    struct findings f = {0};
+    struct world w;
+
+    make(&w, 4, NULL);
+    finish(&w);
+    cb_verify(&w.c, &f);
+    is_int(f.n, 0);
+    findings_release(&f);
+    cluster_release(&w.c);
+    for (size_t i = 0; i < sizeof verified / sizeof *verified; i++) {
+        make(&w, 4, verified[i].more);
+        if (verified[i].part != NULL)
+            json_set(w.c.raw, verified[i].part, parse(verified[i].value));
+        finish(&w);
+        cb_verify(&w.c, &f);
+        ok(found(&f, verified[i].rule) != NULL);
+        if (found(&f, verified[i].rule) == NULL)
+            printf("# case %zu lacks rule %s\n", i, verified[i].rule);
+        findings_release(&f);
+        cluster_release(&w.c);
+    }
+}
+
+/* --- expansion and explanation --- */
+
+static void count_line(void *arg, const char *text)
+{
+    int *lines = arg;
+
+    ++*lines;
+    ok(strstr(text, "secret") == NULL && strlen(text) > 10);
+}
+
+static const struct {
+    enum verb verb;
+    const char *args, *types;
+} expansions[] = {
+    {VERB_FAILOVER, "{\"services\":[\"cb1\",\"cb2\"],\"mode\":\"hard\"}", "failover"},
+    {VERB_RECOVER, "{\"services\":[\"cb1\"],\"type\":\"full\",\"rebalance\":true}",
+     "set-recovery rebalance"},
+    {VERB_ADD_NODE, "{\"host\":\"cb9\",\"port\":8091,\"services\":[\"kv\"],\"rebalance\":true}",
+     "add-node rebalance"},
+    {VERB_REMOVE_NODE, "{\"services\":[\"cb1\"]}", "rebalance"},
+    {VERB_REBALANCE, "{}", "rebalance"},
+    {VERB_SWAP_REBALANCE, "{\"from\":\"cb1\",\"to\":\"cb9\"}", "add-node rebalance"},
+    {VERB_CHANGE_GROUP, "{\"services\":[\"cb1\"],\"group\":\"Group 1\"}", "change-group"},
+    {VERB_RESTART_SERVICE, "{\"services\":[\"cb1\",\"cb2\"],\"pause\":true}",
+     "failover await-restart set-recovery rebalance failover await-restart set-recovery rebalance"},
+    {VERB_CLEANUP, "{}", "compact"},
+    {VERB_STOP_REBALANCE, "{}", ""},
+};
+
+static void intents_become_tasks(void)
+{
+    for (size_t i = 0; i < sizeof expansions / sizeof *expansions; i++) {
+        struct json *args = parse(expansions[i].args);
+        const struct intent in = {.verb = expansions[i].verb, .args = args};
+        struct err err = ERR_INIT;
+        struct plan p = {0};
+        struct world w;
+        const char *types = "";
+        int lines = 0;
+
+        make(&w, 4, NULL);
+        finish(&w);
+        is_int(cb_expand(&in, &w.c, &p, &err), 0);
+        for (size_t k = 0; k < p.n_tasks; k++) {
+            types = arena_printf(&p.arena, "%s%s%s", types, k ? " " : "", p.tasks[k].type);
+            is_int(p.tasks[k].wave, (int)k + 1);
+            ok(p.tasks[k].node != NULL && p.tasks[k].what != NULL);
+            cb_explain(&p.tasks[k], &w.c, count_line, &lines);
+        }
+        is_str(types, expansions[i].types);
+        ok(lines >= (int)p.n_tasks);
+        plan_release(&p);
+        cluster_release(&w.c);
+        json_free(args);
+    }
+}
+
+static void nonsense_is_refused(void)
+{
+    static const struct {
+        enum verb verb;
+        const char *args;
+    } cases[] = {
+        {VERB_FAILOVER, "{\"services\":[\"cb9\"],\"mode\":\"hard\"}"},
+        {VERB_FAILOVER, "{\"services\":[\"cb1\"]}"},
+        {VERB_FAILOVER, "{\"zones\":[{\"zone\":\"zn1\"}],\"mode\":\"hard\"}"},
+        {VERB_RECOVER, "{\"services\":[]}"},
+        {VERB_RECOVER, "{\"services\":[\"cb1\"],\"type\":\"half\"}"},
+        {VERB_ADD_NODE, "{\"host\":\"cb9\",\"group\":\"nowhere\"}"},
+        {VERB_SWAP_REBALANCE, "{\"from\":\"cb9\",\"to\":\"cb8\"}"},
+        {VERB_CHANGE_GROUP, "{\"services\":[\"cb1\"],\"group\":\"nowhere\"}"},
+        {VERB_CLEANUP, "{\"bucket\":\"nothing\"}"},
+        {VERB_DEPLOY_ZONE, "{}"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json *args = parse(cases[i].args);
+        const struct intent in = {.verb = cases[i].verb, .args = args};
+        struct err err = ERR_INIT;
+        struct plan p = {0};
+        struct world w;
+
+        make(&w, 4, NULL);
+        finish(&w);
+        is_int(cb_expand(&in, &w.c, &p, &err), -1);
+        is_int(err.code, ERR_INPUT);
+        plan_release(&p);
+        cluster_release(&w.c);
+        json_free(args);
+    }
+}
+
+static void count_event(void *arg, const struct node_event *ev)
+{
+    int64_t *last = arg;
+
+    ok(ev->seq > *last);
+    *last = ev->seq;
+}
+
+static void events_are_numbered(void)
+{
+    struct json *page =
+        parse("{\"list\":[{\"node\":\"ns_1@a\",\"type\":\"info\",\"tstamp\":1700000000000,\"text\":"
+              "\"one\"},{\"node\":\"ns_1@a\",\"type\":\"critical\",\"tstamp\":1700000000000,"
+              "\"text\":\"two\"},{\"tstamp\":-5,\"text\":\"none\"},{\"tstamp\":1700000000001,"
+              "\"text\":\"three\"}]}");
+    int64_t cursor = 0, last = 0, again = 0;
+
+    cb_decode_events(page, &cursor, count_event, &last);
+    is_int(cursor, INT64_C(1700000000001000));
+    cb_decode_events(page, &cursor, count_event, &again); /* nothing is new */
+    is_int(again, 0);
+    json_free(page);
+}
+
+int main(void)
+{
+    TAP_RUN(TAP_TEST(refusals_become_sentences), TAP_TEST(refusals_have_codes),
+            TAP_TEST(nodes_are_decoded), TAP_TEST(times_are_read),
+            TAP_TEST(outcomes_are_told_by_identity), TAP_TEST(shares_without_another_copy),
+            TAP_TEST(load_now_and_after), TAP_TEST(checks_speak), TAP_TEST(verify_finds),
+            TAP_TEST(intents_become_tasks), TAP_TEST(nonsense_is_refused),
+            TAP_TEST(events_are_numbered));
+}
