@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The life of plans on a real store: preview, staleness, parts that fail, watching, questions, notifications, leases."""
+import json
+import os
+import re
+
+import kvtest
+import tap
+from kvtest import HOST, STORE, wait_for
+
+lab = kvtest.Lab()
+OWNER = "somebody@elsewhere#00000001"
+
+
+def newest():
+    return lab.json("show plans -num 1")["plans"][-1]["id"]
+
+
+def all_run():
+    lab.kvsh("plan start-service -all-rns -wait -lock-wait 30")
+    wait_for(lambda: lab.kvsh("-quiet verify configuration", want=None).status == 0, "verify is clean")
+
+
+def previews():
+    """A preview leaves nothing behind, and a stale plan is refused by naming what changed"""
+    lab.start()
+    lab.deploy()
+    before = newest()
+    run = lab.kvsh("plan preview stop-service -service rg1-rn2 -explain")
+    tap.contains(run.out, "wave 1, task 1 [rg1-rn2]: stop rg1-rn2", "preview")
+    tap.contains(run.out, "made from observation", "preview")
+    tap.lacks(run.out + run.err, lab.password(), "preview")
+    tap.lacks(run.out + run.err, lab.token, "preview")
+    tap.equal(newest(), before, "newest plan")
+    lab.kvsh("plan stop-service -service rg1-rn2 -noexecute")
+    plan = newest()
+    tap.lacks(lab.kvsh("plan preview -id %d" % plan).err, "refuse", "preview of a plan that fits")
+    lab.kvsh("plan stop-service -service rg1-rn2 -wait")
+    tap.contains(lab.kvsh("plan preview -id %d" % plan).err, "would refuse it now", "preview of a stale plan")
+    run = lab.kvsh("plan execute -id %d -wait" % plan, want=7)
+    tap.contains(run.err, "rg1-rn2 was RUNNING,REPLICA and is STOPPED", "the refusal")
+    tap.equal(lab.plan_state(plan), "APPROVED", "state of the stale plan")
+    all_run()
+
+
+def parts():
+    """A plan that is partly done ends with 5; retry -failed-only does the rest"""
+    lab.kvsh("plan stop-service -service rg1-rn2 -wait")
+    lab.kvsh("plan stop-service -service rg2-rn2 -wait")
+    service = lab.services()["rg2-rn2"]
+    folder = service["storageDir"]
+    os.rename(folder, folder + ".away")
+    run = lab.kvsh("plan start-service -service rg1-rn2 -service rg2-rn2 -wait", want=5)
+    tap.contains(run.out, "is partly done", "the end")
+    tap.contains(run.err, "rg2-rn2", "what failed")
+    os.rename(folder + ".away", folder)
+    lab.kvsh("plan retry -last -failed-only -wait")
+    shown = lab.kvsh("show plan -last -verbose").out
+    tap.ok(re.search(r"start rg2-rn2.*\n +2 tries", shown), "two tries in\n" + shown)
+    tap.ok(re.search(r"start rg1-rn2.*\n +1 try", shown), "one try in\n" + shown)
+    lab.kvsh("plan retry -last -failed-only -wait", want=1)
+    all_run()
+
+
+def watching():
+    """-watch tells each change and ends with the plan and its status"""
+    lab.kvsh("plan stop-service -service rg3-rn2 -noexecute")
+    lab.kvsh("plan execute -last")
+    run = lab.kvsh("show plan -last -watch")
+    tap.contains(run.out, "task 1 SUCCEEDED: stop rg3-rn2", "the changes")
+    tap.ok(run.out.strip().splitlines()[-1].endswith("SUCCEEDED: Stop RepNodes (%d)" % newest()), "the last line of\n%s" % run)
+    all_run()
+
+
+def questions():
+    """check answers by the rules: 0 or 10, and how many at once"""
+    before = newest()
+    lab.kvsh("check stop -service rg1-rn2")
+    lab.kvsh("check stop -service rg1-rn1 -service rg1-rn2 -service rg1-rn3", want=10)
+    answer = lab.json("check stop -service rg1-rn2 -max 9")
+    tap.equal((answer["safe"], sorted(answer["together"])), (True, ["rg1-rn2", "rg2-rn2", "rg3-rn2"]), "together")
+    tap.equal(answer["atOnce"], 3, "at once")
+    lab.kvsh("check stop -service rg9-rn9", want=65)
+    tap.equal(newest(), before, "newest plan")
+
+
+def notifications():
+    """The hook gets the outcome; one that fails changes nothing"""
+    told = os.path.join(lab.folder, "told")
+    hook = lab.file("hook", "#!/bin/sh\ncat >\"$1.new\"\nmv \"$1.new\" \"$1\"\nexit 3\n", 0o700)
+    with open(lab.config, encoding="utf-8") as f:
+        config = lab.file("hooked.conf", f.read().replace("[kvsh]\n", "[kvsh]\nnotify-command = %s %s\n" % (hook, told)), 0o600)
+    lab.kvsh("plan stop-service -service rg1-rn2 -wait", config=config)
+    wait_for(lambda: os.path.exists(told), "the hook is told")
+    with open(told, encoding="utf-8") as f:
+        outcome = json.load(f)
+    tap.equal((outcome["store"], outcome["state"], outcome["exitStatus"]), (STORE, "SUCCEEDED", 0), "outcome")
+    wait_for(lambda: "ended with status 3" in lab.kvsh("show events -local -plan %d" % outcome["planId"]).out, "the event")
+    tap.equal(lab.plan_state(outcome["planId"]), "SUCCEEDED", "state of the plan")
+    all_run()
+
+
+def lease_of_another(ttl):
+    for node in lab.nodes:
+        status, _ = node.rest("PUT", "/v1/lease", {"owner": OWNER, "plan": 7, "epoch": 1, "ttlMs": ttl})
+        tap.equal(status, 200, "status of the lease")
+
+
+def leases():
+    """A lease of another machine refuses, outlives the agent, runs out, and is taken over with a reason"""
+    lease_of_another(600000)
+    run = lab.kvsh("plan stop-service -service rg1-rn2 -wait", want=11)
+    tap.contains(run.err, "plan 7 of " + OWNER, "the refusal")
+    tap.equal(lab.plan_state(newest()), "APPROVED", "state of the refused plan")
+    node = lab.nodes[0]
+    status, answer = node.rest("POST", "/v1/services/rg1-rn1/stop", {})
+    tap.equal((status, answer["code"]), (409, "leased"), "a change without the lease")
+    node.kill()
+    node.start()
+    lease = node.rest("GET", "/v1/node")[1]["lease"]
+    tap.equal((lease["owner"], lease["plan"]), (OWNER, 7), "the lease after a restart of the agent")
+    lab.kvsh(["put", "-key", "k", "-value", "v"])
+    lab.kvsh("plan execute -last -takeover", want=64)
+    lab.kvsh(["plan", "execute", "-last", "-takeover", "-reason", "that machine is dead", "-wait"])
+    tap.contains(lab.kvsh("show events -num 100").out, "that machine is dead", "events")
+    for node in lab.nodes:
+        tap.equal(node.rest("GET", "/v1/node")[1]["lease"], None, "lease behind the plan")
+    lease_of_another(2000)
+    lab.kvsh("plan start-service -all-rns -wait -lock-wait 20")
+    all_run()
+
+
+def two_machines():
+    """Of two operators with two state directories exactly one proceeds"""
+    other = lab.file("other.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n" % (
+        os.path.join(lab.folder, "state2"), lab.token_file), 0o600)
+    lab.kvsh("connect -host %s -port %d" % (HOST, lab.nodes[0].port), config=other)
+    for _ in range(8):
+        first = lab.spawn("plan stop-service -service rg1-rn2 -wait")
+        second = lab.kvsh("plan stop-service -service rg2-rn3 -wait", want=(0, 10, 11), config=other)
+        out, _ = first.communicate(timeout=60)
+        told = sorted((first.returncode, second.status))
+        tap.ok(told in ([0, 10], [0, 11]), "one proceeds (%s):\n%s\n%s" % (told, out, second))
+        lab.kvsh("plan start-service -all-rns -wait -lock-wait 30")
+
+
+def nothing_left():
+    """Nothing that was started remains"""
+    lab.everything_ended()
+
+
+if __name__ == "__main__":
+    tap.main([previews, parts, watching, questions, notifications, leases, two_machines], nothing_left)
