@@ -70,7 +70,7 @@ static int no_such(struct err *err, const char *kind, const char *name, struct b
 {
     err_set(err, ERR_INPUT, "%s \"%s\" does not exist", kind, name);
     if (list->len > 0)
-        err_advise(err, "%ss: %s", kind, list->data);
+        err_advise(err, "there are: %s", list->data);
     else
         err_advise(err, "there is no %s yet", kind);
     buf_release(list);

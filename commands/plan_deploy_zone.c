@@ -1,4 +1,5 @@
 #include "commands/plan_common.h"
+#include "commands/settings.h"
 
 /* plan deploy-zone: a new failure domain. */
 struct opts {
@@ -21,9 +22,12 @@ static const struct opt options[] = {
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
-    struct json *args = json_object();
     bool secondary = o->type != NULL && o->type[0] == 's';
+    struct json *args;
 
+    if (settings_check_label("zone", o->name, err) != 0)
+        return -1;
+    args = json_object();
     json_set_str(args, "name", o->name);
     json_set_int(args, "rf", o->rf);
     json_set_str(args, "type", secondary ? "SECONDARY" : "PRIMARY");

@@ -1,4 +1,5 @@
 #include "commands/edit.h"
+#include "commands/settings.h"
 #include "kvsh/meta.h"
 
 /* pool create: an empty pool of storage nodes. */
@@ -28,6 +29,8 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     bool exists;
     int rc = -1;
 
+    if (settings_check_label("pool", o->name, err) != 0)
+        return -1;
     if (edit_begin(&e, s, err) != 0)
         goto out;
     exists = cluster_pool(&e.cluster, o->name) != NULL;

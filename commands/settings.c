@@ -239,6 +239,20 @@ int settings_check_name(const char *name, struct err *err)
     return 0;
 }
 
+int settings_check_label(const char *what, const char *name, struct err *err)
+{
+    size_t n = 0;
+
+    while (name[n] && !iscntrl((unsigned char)name[n]))
+        n++;
+    if (n == 0 || name[n] != '\0' || n > 255 || name[0] == '-')
+        return err_set(err, ERR_INPUT,
+                       "\"%s\" cannot be the name of a %s: no control characters, no '-' in front, "
+                       "1 to 255 bytes",
+                       name, what);
+    return 0;
+}
+
 char *path_absolute(const char *dir, const char *path)
 {
     char *cwd = NULL, *result;

@@ -44,6 +44,9 @@ const struct store_settings *settings_store(const struct settings *st, const cha
 /* Letters, digits, '.', '_', '-', beginning with a letter or digit: it is also the name of a
  * directory. */
 int settings_check_name(const char *name, struct err *err);
+/* The name of a pool, zone or topology (what), which people type and scripts read: not empty, no
+ * control characters, no '-' in front, at most 255 bytes. */
+int settings_check_label(const char *what, const char *name, struct err *err);
 
 /* path as seen from directory dir (NULL: the working directory) with that directory before it;
  * malloc'ed. */

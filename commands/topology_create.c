@@ -1,4 +1,5 @@
 #include "commands/edit.h"
+#include "commands/settings.h"
 #include "kvsh/meta.h"
 
 #include "commands/tables.h"
@@ -74,7 +75,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct edit e;
     int rc = -1;
 
-    if (edit_begin(&e, s, err) != 0)
+    if (edit_begin(&e, s, err) != 0 || settings_check_label("topology", o->name, err) != 0)
         goto out;
     if (meta_doc(e.cluster.doc, "topology", o->name) != NULL) {
         err_set(err, ERR_INPUT, "topology \"%s\" exists already", o->name);

@@ -131,6 +131,11 @@ static void names(void)
     }
     memset(many, 'a', sizeof many);
     many[255] = '\0';
+    ok(settings_check_label("pool", "rack 2, \xc3\xb6stlich", &err) == 0);
+    ok(settings_check_label("pool", "", &err) == -1);
+    ok(settings_check_label("pool", "-all", &err) == -1);
+    ok(settings_check_label("zone", "a\nb", &err) == -1);
+    has_str(err.text, "cannot be the name of a zone");
     ok(settings_check_name(many, &err) == 0);
     many[255] = 'a';
     many[256] = '\0';
