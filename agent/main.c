@@ -325,6 +325,7 @@ int main(int argc, char **argv)
     int status;
 
     umask(077);
+    fs_take_standard_streams();
     if (options_parse(&o, argc, argv, &err) < 0) {
         status = fail(&err);
     } else if (o.help) {

@@ -133,6 +133,7 @@ int main(int argc, char **argv)
     int status;
 
     signal(SIGPIPE, SIG_IGN);
+    fs_take_standard_streams();
     if (args_parse(&args, &program, argc > 0 ? (size_t)argc - 1 : 0, (const char *const *)argv + 1,
                    &arena, &err) != 0 ||
         check(args.options, &err) != 0) {

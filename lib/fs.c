@@ -227,6 +227,15 @@ int fs_mkdirs(const char *path, unsigned mode, struct err *err)
     return rc;
 }
 
+void fs_take_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* The lowest free number is fd: those below are open by now. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            return;
+    }
+}
+
 char *fs_random_hex(size_t n)
 {
     unsigned char *bytes = xmalloc(n);

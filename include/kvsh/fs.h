@@ -20,6 +20,12 @@ int fs_write_atomic(const char *path, const char *data, size_t len, unsigned mod
 int fs_mkdirs(const char *path, unsigned mode, struct err *err); /* like mkdir -p */
 bool fs_is_dir(const char *path);
 
+/*
+ * For the start of a program: a standard stream that it got closed is taken by /dev/null, so that
+ * no file of ours gets its number. Such a standard input is empty; writing to such an output fails.
+ */
+void fs_take_standard_streams(void);
+
 /* n bytes from the kernel's generator as 2n lower-case hexadecimal digits; free() it. */
 char *fs_random_hex(size_t n);
 

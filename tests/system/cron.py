@@ -33,6 +33,24 @@ def no_stdin_at_all():
     tap.equal((done.returncode, done.stdout), (0, ""), "verify with stdin closed and nothing in the environment")
 
 
+def streams_closed():
+    """Closed standard streams: an empty script, results that cannot be written; the journal stays whole"""
+    def run(redirection, *words):
+        done = subprocess.run(["sh", "-c", 'exec "$@" ' + redirection, "sh"] + lab.command(*words), env=lab.environment(),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=60)
+        return done.returncode, done.stdout, done.stderr
+    tap.equal(run("<&-"), (0, "", ""), "a script from a closed standard input")
+    status, _, told = run(">&-", "show", "plans")
+    tap.equal(status, 1, "status when standard output is closed")
+    tap.contains(told, "write", "the sentence when standard output is closed")
+    tap.equal(run(">&- 2>&-", "show", "plans")[0], 1, "status when both are closed")
+    tap.equal(run("<&- >&- 2>&-", "plan", "deploy-zone", "-name", "Zone2", "-rf", "1", "-noexecute")[0], 1,
+              "status when all are closed")
+    tap.contains(lab.kvsh("show plans -last").out, "Deploy Zone", "the plan that was made")
+    lab.kvsh("plan cancel -last")
+
+
 def plan_goes_on():
     """Without -wait a plan goes on after the shell has ended; plan wait follows it"""
     service = lab.members("replica")[0]
@@ -117,5 +135,5 @@ def private_state():
 
 
 if __name__ == "__main__":
-    tap.main([quiet_when_well, no_stdin_at_all, plan_goes_on, violations, survives_the_terminal,
+    tap.main([quiet_when_well, no_stdin_at_all, streams_closed, plan_goes_on, violations, survives_the_terminal,
               reader_goes_away, json_everywhere, private_state], lab.everything_ended)
