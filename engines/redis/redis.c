@@ -193,8 +193,7 @@ static int redis_events(struct connection *cn, const struct json *docs, struct j
 
 static bool redis_knows_param(const char *name)
 {
-    return redis_is_process_param(name) || strcmp(name, "headroomPercent") == 0 ||
-           strcmp(name, "settleSeconds") == 0;
+    return redis_is_process_param(name) || redis_is_policy_param(name);
 }
 
 const struct engine engine_redis = {

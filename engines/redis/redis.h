@@ -122,6 +122,8 @@ int redis_slot(const char *key);
  * counts as new. */
 int64_t redis_headroom_percent(const struct cluster *c); /* headroomPercent, 80 */
 int64_t redis_settle_seconds(const struct cluster *c);   /* settleSeconds, 1 */
+void redis_verify_policy(const struct cluster *c, struct findings *f);
+bool redis_is_policy_param(const char *name);
 /* Parameters that reach a process; the agent checks the values. */
 bool redis_is_process_param(const char *name);
 

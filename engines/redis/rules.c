@@ -12,24 +12,65 @@
 /* A disk with room for so many more copies of the shard has head-room, whatever its percentage. */
 #define DISK_COPIES 10
 
-static int64_t policy(const struct cluster *c, const char *name, int64_t def, int64_t max)
+static const struct {
+    const char *name;
+    int64_t def, max;
+} policies[] = {
+    {"headroomPercent", HEADROOM_PERCENT, 100},
+    {"settleSeconds", SETTLE_SECONDS, 3600},
+};
+
+/* false: the value makes no sense, and *n is the default. */
+static bool policy(const struct cluster *c, size_t i, int64_t *n)
 {
     const struct json *params = json_get(meta_doc(c->doc, "policy", "policy"), "params");
-    const char *text = json_str(params, name);
+    const char *text = json_str(params, policies[i].name);
     char *end = NULL;
-    long long n = text ? strtoll(text, &end, 10) : json_int(params, name, def);
 
-    return n < 0 || n > max || (text != NULL && (end == text || *end != '\0')) ? def : n;
+    *n = text ? strtoll(text, &end, 10) : json_int(params, policies[i].name, policies[i].def);
+    if (*n >= 0 && *n <= policies[i].max && (text == NULL || (end != text && *end == '\0')))
+        return true;
+    *n = policies[i].def;
+    return false;
 }
 
 int64_t redis_headroom_percent(const struct cluster *c)
 {
-    return policy(c, "headroomPercent", HEADROOM_PERCENT, 100);
+    int64_t n;
+
+    policy(c, 0, &n);
+    return n;
 }
 
 int64_t redis_settle_seconds(const struct cluster *c)
 {
-    return policy(c, "settleSeconds", SETTLE_SECONDS, 3600);
+    int64_t n;
+
+    policy(c, 1, &n);
+    return n;
+}
+
+void redis_verify_policy(const struct cluster *c, struct findings *f)
+{
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        int64_t n;
+
+        if (policy(c, i, &n))
+            continue;
+        findings_add(f, SEVERITY_VIOLATION, "policy", c->store,
+                     "policy parameter %s is no number from 0 to %lld; %lld counts instead",
+                     policies[i].name, (long long)policies[i].max, (long long)n);
+        findings_remedy(f, "'change-policy -params %s=%lld'", policies[i].name, (long long)n);
+    }
+}
+
+bool redis_is_policy_param(const char *name)
+{
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        if (strcmp(policies[i].name, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool redis_is_process_param(const char *name)

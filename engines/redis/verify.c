@@ -338,4 +338,5 @@ void redis_verify(const struct cluster *c, struct findings *f)
             verify_views(c, &c->services[i], f);
     }
     verify_spread(c, f);
+    redis_verify_policy(c, f);
 }

@@ -240,6 +240,34 @@ static void operations(void)
         run_case(&cases[i]);
 }
 
+static void policies_are_numbers(void)
+{
+    static const struct {
+        const char *changes;
+        int percent;
+        bool found;
+    } cases[] = {
+        {"", 80, false},
+        {"policy headroomPercent 100", 100, false},
+        {"policy headroomPercent 101", 80, true},
+        {"policy headroomPercent 9x", 80, true},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world w;
+        struct findings f = {0};
+
+        world_make(&w);
+        world_change(&w, cases[i].changes);
+        world_observe(&w);
+        is_int(redis_headroom_percent(&w.c), cases[i].percent);
+        redis_verify_policy(&w.c, &f);
+        is_int(f.n, cases[i].found);
+        findings_release(&f);
+        world_release(&w);
+    }
+}
+
 /* Copies of a shard on one node, or all in one of two zones. */
 static void copies_are_apart(void)
 {
@@ -274,6 +302,6 @@ static void copies_are_apart(void)
 
 int main(void)
 {
-    TAP_RUN(TAP_TEST(copies_are_apart), TAP_TEST(going_down), TAP_TEST(headroom),
-            TAP_TEST(majority), TAP_TEST(operations));
+    TAP_RUN(TAP_TEST(copies_are_apart), TAP_TEST(policies_are_numbers), TAP_TEST(going_down),
+            TAP_TEST(headroom), TAP_TEST(majority), TAP_TEST(operations));
 }
