@@ -102,7 +102,8 @@ def agent_stopped():
     node = lab.nodes[2]
     since = time.time()
     shell = lab.spawn("plan restart-service -all-rns -zn zn2 -wait")
-    wait_for(lambda: any(e.method == "POST" for e in lab.proxies[2].seen if e.time > since), "a task is at work", 30, 0.005)
+    wait_for(lambda: any(e.method == "POST" for e in lab.proxies[2].seen if e.time > since), "a task is at work", 30,
+             0.005)
     node.agent.send_signal(signal.SIGSTOP)
     try:
         begin = time.monotonic()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One node is cut off from the others, each node having a network of its own: network namespaces where they may be made,
-else its processes are stopped by SIGSTOP. Nothing that was acknowledged with a copy is lost, plans say which node is
+"""One node is cut off from the others, each node having a network of its own: network namespaces where they may be
+made, else its processes are stopped by SIGSTOP. Nothing that was acknowledged with a copy is lost, plans say which node is
 away, and go on when it is back.
 """
 import contextlib

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two operators start conflicting plans at the same moment: exactly one proceeds each time, the other is refused by name.
+"""Two operators start conflicting plans at the same moment: exactly one proceeds each time, the other is refused.
 
     ROUNDS=200 two_operators.py
 

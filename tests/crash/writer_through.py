@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A client writes and reads without pause while the store is operated on. For each operation: writes acknowledged, lost,
-the longest pause. Nothing that was acknowledged with a copy is lost, except where redis promises nothing: in a hard
+"""A client writes and reads without pause while the store is operated on. For each operation: writes acknowledged,
+lost, the longest pause. Nothing that was acknowledged with a copy is lost, except where redis promises nothing: in a hard
 failover, whose figures are only printed.
 """
 import os
@@ -119,8 +119,8 @@ def hard_failover():
         os.kill(frozen, signal.SIGSTOP)
         try:
             time.sleep(0.3)
-            run = lab.kvsh(["plan", "failover", "-service", replica, "-mode", "hard", "-force", "-reason", "it is frozen",
-                            "-confirm", kvtest.STORE, "-wait"], want=None, timeout=60)
+            run = lab.kvsh(["plan", "failover", "-service", replica, "-mode", "hard", "-force", "-reason",
+                            "it is frozen", "-confirm", kvtest.STORE, "-wait"], want=None, timeout=60)
             tap.note("exit status %d" % run.status)
             tap.ok(run.status in (0, 1, 10), "done, or refused with a reason:\n%s" % run)
         finally:
