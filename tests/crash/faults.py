@@ -76,7 +76,7 @@ def resumes(plan, down=()):
     """The fault is gone: the plan ends as it was meant to."""
     run = lab.kvsh("plan execute -id %d -wait" % plan, timeout=180)
     tap.contains(run.out, "Plan %d ended successfully" % plan, "plan execute")
-    lab.check_ended(plan)
+    lab.check_ended(plan, agent_was_dead=True)
     lab.check_store(down, 60)
     lab.check_writes()
     counted["run"] += 1

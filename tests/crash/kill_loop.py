@@ -124,12 +124,13 @@ class Round:
         self.resume()
         if not self.number:  # it had become stale
             return False
-        lab.check_ended(self.number)
+        lab.check_ended(self.number, self.victim != "runner")
         lab.check_looked(since)
         if self.victim == "runner":
             for key, times in lab.begun(since).items():
                 # Emptying what is empty already, and looking at data, is asked for again: neither shows as done.
-                must(times == 1 or key[2].endswith(("/wipe", "/check-data")), "sn%d carried out %s %s %d times" % (key + (times,)))
+                must(times == 1 or key[2].endswith(("/wipe", "/check-data")),
+                     "sn%d carried out %s %s %d times" % (key + (times,)))
         figures.count(figures.verbs, verb)
         return True
 

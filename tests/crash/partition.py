@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One node is cut off from the others, each node having a network of its own: network namespaces where they may be
-made, else its processes are stopped by SIGSTOP. Nothing that was acknowledged with a copy is lost, plans say which node is
-away, and go on when it is back.
+made, else its processes are stopped by SIGSTOP. Nothing that was acknowledged with a copy is lost, plans say which
+node is away, and go on when it is back.
 """
 import contextlib
 import json
@@ -205,7 +205,7 @@ def cut_in_the_middle():
         calls += 1
         time.sleep(1)
     tap.note("%d calls of plan execute" % calls)
-    lab.check_ended(plan)
+    lab.check_ended(plan, agent_was_dead=True)
     lab.check_store(seconds=90)
     all_there()
 

@@ -43,10 +43,13 @@ class Operator:
 
 
 def conflict():
-    """Two commands that must not both be carried out at once: they take copies of one shard."""
-    shard = rng.choice(("rg1", "rg2", "rg3"))
-    replicas = [n for n in lab.members("replica") if n.startswith(shard)]
-    return ["plan stop-service -service %s -wait" % n for n in replicas]
+    """Two commands of which the second is not safe once the first is done: they take copies of one shard in two zones,
+    and a store with one failure domain out is not to lose another."""
+    replicas, services = lab.members("replica"), lab.services()
+    shards = [g for g in ("rg1", "rg2", "rg3")
+              if len({lab.zones[services[n]["on"].number - 1] for n in replicas if n.startswith(g)}) == 2]
+    shard = rng.choice(shards)
+    return ["plan stop-service -service %s -wait" % n for n in replicas if n.startswith(shard)]
 
 
 def together(operators, lines):

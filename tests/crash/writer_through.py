@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A client writes and reads without pause while the store is operated on. For each operation: writes acknowledged,
-lost, the longest pause. Nothing that was acknowledged with a copy is lost, except where redis promises nothing: in a hard
-failover, whose figures are only printed.
+lost, the longest pause. Nothing that was acknowledged with a copy is lost, except where redis promises nothing: in a
+hard failover, whose figures are only printed.
 """
 import os
 import signal

@@ -34,6 +34,7 @@ import tap  # noqa: E402
 
 KVSH = os.path.join(tap.build_dir(), "kvsh")
 KVAGENTD = os.path.join(tap.build_dir(), "kvagentd")
+UNDER = shlex.split(os.environ.get("KVSH_TEST_UNDER", ""))  # what shells and agents run under: valgrind and its options
 STORE = "mystore"
 HOST = "127.0.0.1"
 BLOCK = 10  # ports of one node: REST, admin, services
@@ -205,7 +206,7 @@ class Node:
 
     def start(self):
         with open(os.path.join(self.folder, "agent.out"), "ab") as out:
-            self.agent = subprocess.Popen([KVAGENTD, "start", "-root", self.root, "-config", "config1.json"],
+            self.agent = subprocess.Popen(UNDER + [KVAGENTD, "start", "-root", self.root, "-config", "config1.json"],
                                           env=self.lab.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                           start_new_session=True)
         wait_for(self.answers, "agent %d answers" % self.number)
@@ -281,7 +282,7 @@ class Lab:
     # --- kvsh ---
 
     def command(self, *words, config=None):
-        return [KVSH, "-config", config or self.config] + list(words)
+        return UNDER + [KVSH, "-config", config or self.config] + list(words)
 
     def kvsh(self, line, want=0, stdin=None, timeout=120, config=None, options=()):
         """Runs kvsh with the words of `line` (a string, or a list of words)."""
