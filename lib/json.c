@@ -31,6 +31,15 @@ static const cJSON *citem(const struct json *j)
     return (const cJSON *)j;
 }
 
+/* cJSON takes memory it does not get for bad text, or goes on without a key: here that ends the
+ * process as everywhere else. */
+static void use_own_memory(void) __attribute__((constructor));
+
+static void use_own_memory(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = xmalloc, .free_fn = free});
+}
+
 /* Ends the process as any other allocation failure does. */
 static cJSON *must(cJSON *c)
 {
