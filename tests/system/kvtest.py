@@ -293,7 +293,7 @@ class Lab:
         wanted = want if isinstance(want, (tuple, list)) else (want,)
         if want is not None and done.returncode not in wanted:
             tap.fail("exit status is not %s:\n%s" % (want, run))
-        if done.returncode < 0 or "Sanitizer" in done.stderr:
+        if done.returncode < 0 or "Sanitizer" in done.stderr or "runtime error:" in done.stderr:
             tap.fail("kvsh crashed:\n%s" % run)
         return run
 
@@ -363,8 +363,9 @@ class Lab:
                                       env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, timeout=60)
                 tap.equal(done.returncode, 0, "status of kvagentd stop (%s)" % done.stdout)
-                node.agent.wait(30)
+                tap.equal(node.agent.wait(30), 0, "status of agent %d" % node.number)
                 node.agent = None
+        self.no_sanitizer_spoke()
         try:
             wait_for(lambda: not processes_of(self.folder), "all processes end", 10)
         except AssertionError:
@@ -372,6 +373,17 @@ class Lab:
                 tap.fail("still there: " + describe(pid))
         self.close()
         tap.ok(not os.path.exists(self.folder), "the folder is gone")
+
+    def no_sanitizer_spoke(self):
+        """What agents and runners had to say holds no report of a sanitizer."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                if name not in ("agent.out", "runner.log"):
+                    continue
+                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as f:
+                    text = f.read()
+                if re.search("Sanitizer|runtime error:", text):
+                    tap.fail("%s:\n%s" % (name, text[-6000:]))
 
     def close(self):
         if self.closed:
