@@ -5,8 +5,9 @@
  *  STOPPED ---------> STARTING ------> RUNNING ---> STOPPING ---> STOPPED
  *     ^                  |                |  stop
  *     |                  v                v  died
- *     +---- stop ----- FAILED <-----------+         FAILED and wanted up: started again, 1, 2, 4 ..
- * 30 s later
+ *     +---- stop ----- FAILED <-----------+
+ *
+ * A service that is FAILED and wanted up is started again after 1, 2, 4, ... 30 s.
  */
 #pragma once
 

@@ -4,11 +4,11 @@
  *
  * The commands that show these are a few lines each:
  *
- *     help       .tables = help_tables,     run: help_fill(sh, words.n, words.v, out, err)
- *     complete   .tables = complete_table,  run: complete_fill(sh, line, out) cli/complete.h
- *     self-test  .tables = selftest_table,  run: selftest_fill(cmds, out, err) cli/selftest.h
- *     history    .tables = history_table,   run: history_fill(sh, last, out) cli/history.h load
- * run: shell_load(sh, path, err)                  kvsh/shell.h
+ *     help       .tables = help_tables      help_fill(sh, words.n, words.v, out, err)
+ *     complete   .tables = complete_table   complete_fill(sh, line, out)    cli/complete.h
+ *     self-test  .tables = selftest_table   selftest_fill(cmds, out, err)   cli/selftest.h
+ *     history    .tables = history_table    history_fill(sh, last, out)     cli/history.h
+ *     load                                  shell_load(sh, path, err)       kvsh/shell.h
  *
  * The words of `help` are best declared as OPT_LIST with OPT_POSITIONAL and COMPLETE_COMMAND.
  */

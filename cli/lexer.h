@@ -6,8 +6,8 @@
  *   '...'          the same, everything inside literal
  *   #              at the beginning of a word: comment up to the end of the line
  *   ;              with a blank or the end of the line on either side: ends a command; within a
- * word: itself \              at the end of a line: joins the next line; elsewhere outside quotes:
- * itself
+ *                  word: itself
+ *   \              at the end of a line: joins the next line; elsewhere outside quotes: itself
  *
  * A quoted text ends on its line, unless a "..." line ends in a backslash. All other bytes,
  * non-ASCII ones too, pass through untouched.

@@ -2,10 +2,11 @@
  * Rebalances and failovers. The store does one at a time and keeps the last one's message until the
  * next begins, so nothing but its identity tells an operation from somebody else's:
  *
- *   noted before the request   statusId, newest event            (nothing noted: nothing was asked
- * for) noted behind it            rebalanceId: from the answer (7.6 and later), else from the task
- * list, else from the one event of this kind that came after the noted one the end the event or the
- * report with that id; without them the statusId, and what the cluster is
+ *   before the request   statusId and newest event are noted; nothing noted: nothing was asked for
+ *   after it             the rebalanceId: from the answer (7.6 and later), else from the task list,
+ *                        else from the one event of this kind that came after the noted one
+ *   its end              the event or the report with that id; without them the statusId, and what
+ *                        the cluster is
  */
 #include "engines/couchbase/couchbase.h"
 

@@ -1,9 +1,11 @@
 /*
  * plan recover: from evidence to a choice. Pure.
  *
- *   process   pid and state, as the agent says         data      is there an append-only file?
- *   disk      state of the storage directory           members   role, link, slots: what the others
- * believe identity  what nodes.conf says of itself
+ *   process    pid and state, as the agent says
+ *   disk       state of the storage directory
+ *   identity   what nodes.conf says of itself
+ *   data       is there an append-only file?
+ *   members    role, link, slots: what the others believe
  */
 #include "engines/redis/redis.h"
 

@@ -5,10 +5,10 @@
  * it, not by what anybody remembers (a move does not survive a failover). It goes to the shard it
  * is declared for:
  *
- *   owner is the declared one      keys of others come back to it, then all flags are cleared
- *   owner is another               its keys go on to the declared one; that one, then the owner,
- * hears who owns it nobody says it owns it         the declared one gets it, when no other holds
- * keys of it
+ *   owner is the declared one   keys of others come back to it, then all flags are cleared
+ *   owner is another            its keys go on to the declared one; that one, then the owner,
+ *                               hears who owns it
+ *   nobody says it owns it      the declared one gets it, when no other holds keys of it
  */
 #include "engines/redis/doing.h"
 

@@ -1,21 +1,27 @@
 /*
  * The declared store: documents (kind, name, JSON) kept in the journal and copied to the admins.
  *
- *   store    store
- * {"name","engine","partitions","sequence","serial":{"zn":n,"sn":n,"admin":n,"rg":n}, "uuid"}
- * (uuid: of a foreign store, as first observed) zone     zn1         {"name","rf","type"} sn sn1
- * {"zone","host","port","url"} admin    admin1      {"sn","port","stoppedBy"} shard    rg1
- * {"slots":[[first,last],...],"partitions"} rn       rg1-rn1
- * {"shard","sn","storageDir","port","busPort","firstPrimary","stoppedBy"} pool     snpool
- * {"members":["sn1",...]} policy   policy      {"params":{"name":"value"}} topology store-layout
- * candidate: {"pool","partitions","sequence","shards":{id: shard doc},"rns":{id: rn doc}}
+ *   kind      name          document
+ *   store     store         {"name","engine","partitions","sequence","serial","uuid"}
+ *                           serial: {"zn":n,"sn":n,"admin":n,"rg":n}, the numbers used so far;
+ *                           uuid: of a foreign store, as first observed
+ *   zone      zn1           {"name","rf","type"}
+ *   sn        sn1           {"zone","host","port","url"}
+ *   admin     admin1        {"sn","port","stoppedBy"}
+ *   shard     rg1           {"slots":[[first,last],...],"partitions"}
+ *   rn        rg1-rn1       {"shard","sn","storageDir","port","busPort","firstPrimary",
+ *                            "stoppedBy"}
+ *   pool      snpool        {"members":["sn1",...]}
+ *   policy    policy        {"params":{"name":"value"}}
+ *   topology  store-layout  a candidate: {"pool","partitions","sequence",
+ *                            "shards":{id: shard doc},"rns":{id: rn doc}}
  *
  * A document set is a JSON object {kind: {name: doc}}. Changes are effects, an array of
  *
  *   {"kind","name","doc": {...}}    replaces or creates the document
  *   {"kind","name","doc": null}     deletes it
- *   {"kind","name","merge": {...}}  changes members of a document that exists (RFC 7396: null
- * removes a member); an absent document stays absent
+ *   {"kind","name","merge": {...}}  changes members of a document that is there (RFC 7396: null
+ *                                   removes a member); an absent document stays absent
  *
  * A member with the string "@plan" becomes the number of the plan that has the effect. Effects are
  * applied by the journal in the transaction that marks their task SUCCEEDED, so a declared fact and

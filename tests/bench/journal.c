@@ -4,8 +4,9 @@
  *   journal plans DIR N          N plans that succeeded
  *   journal nodes DIR N PORT     a store of N nodes, at the addresses of fleet.c
  *   journal services DIR N       N services, as topology and last observation know them, for
- * completion journal steps DIR N          prints two numbers: durable steps a second, and raw
- * append + fdatasync
+ *                                completion
+ *   journal steps DIR N          prints two numbers: durable steps a second, and raw append +
+ *                                fdatasync
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,15 +1,20 @@
 /*
  * For the tests of plan/: a directory to work in and an engine whose world is a file of lines.
  *
- *     perform T        a step began            done T          its effect took place
- *     settled T yes    the store was asked     refused T       a failure without effect was
- * reported publish 3        copies of version 3 were asked for
+ *     perform T       a step began
+ *     done T          its effect took place
+ *     refused T       a failure without effect was reported
+ *     settled T yes   the store was asked
+ *     publish 3       copies of version 3 were asked for
  *
- * A task's args say how the step behaves: {"fails": n} the first n times it fails; {"losesBefore":
- * n},
- * {"losesAfter": n} the first n answers are lost before or after the effect; {"cannotTell": n} the
- * first n questions have no answer; {"sleepMs": n} it takes so long and stops when interrupted,
- * {"deaf": true} without minding that.
+ * A task's args say how the step behaves:
+ *
+ *     {"fails": n}         the first n times it fails
+ *     {"losesBefore": n}   the first n answers are lost before the effect,
+ *     {"losesAfter": n}    or after it
+ *     {"cannotTell": n}    the first n questions have no answer
+ *     {"sleepMs": n}       it takes so long and stops when interrupted,
+ *     {"deaf": true}       or does not mind that
  */
 #pragma once
 
