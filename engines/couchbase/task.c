@@ -43,6 +43,19 @@ static char *one_field(const char *name, const char *value)
     return buf_take(&b);
 }
 
+/* The port of HOST:PORT or [HOST]:PORT when it is of that host; else NULL. */
+static const char *port_behind(const char *address, const char *host)
+{
+    const char *port = address ? strrchr(address, ':') : NULL;
+    size_t len = port ? (size_t)(port - address) : 0;
+
+    if (len > 1 && address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    }
+    return port && len == strlen(host) && strncmp(address, host, len) == 0 ? port + 1 : NULL;
+}
+
 /* The member a task is about; NULL when the cluster has it no more. */
 static const struct service *target(struct doing *d)
 {
@@ -174,8 +187,7 @@ static int check_members(struct doing *d, struct err *err)
             /* A node may call itself by another port than the one it was added by. */
             bool known = false;
             JSON_FOREACH (member, json_get(d->t->args, "members"))
-                known = known || (json_value_str(member) != NULL &&
-                                  strncmp(json_value_str(member), n->host, strlen(n->host)) == 0);
+                known = known || port_behind(json_value_str(member), n->host) != NULL;
             if (!known) {
                 err_set(err, ERR_FAILED, "%s was added meanwhile: the rebalance would take it in",
                         s->id);
@@ -301,11 +313,9 @@ static bool is_added_node(struct doing *d)
     for (size_t i = 0; i < d->c.n_services && address != NULL; i++) {
         const struct service *s = &d->c.services[i];
         const struct node *n = cluster_node(&d->c, s->node);
-        const char *port = strrchr(address, ':');
-        if (n == NULL || port == NULL || strncmp(address, n->host, strlen(n->host)) != 0 ||
-            (size_t)(port - address) != strlen(n->host))
-            continue;
-        if (json_int(json_get(s->raw, "ports"), "httpsMgmt", 0) == strtoll(port + 1, NULL, 10))
+        const char *port = n ? port_behind(address, n->host) : NULL;
+        if (port != NULL &&
+            json_int(json_get(s->raw, "ports"), "httpsMgmt", 0) == strtoll(port, NULL, 10))
             return true;
     }
     return false;
