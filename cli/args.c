@@ -207,10 +207,24 @@ static int error_no_value(const struct args *p, const struct arg *arg, struct er
     return advise_usage(p, err);
 }
 
+/* Behind the words of another command an option that every command has is still this one's. */
+static bool is_common(const struct args *p, const char *word)
+{
+    if (!(p->rest->opt->flags & OPT_COMMON) || !args_is_option(word))
+        return false;
+    for (const struct opt *o = common_options; o->name; o++) {
+        if (strcmp(o->name, option_name(word)) == 0)
+            return true;
+    }
+    return false;
+}
+
 int args_word(struct args *p, const char *word, struct err *err)
 {
     struct arg *arg = p->awaiting;
 
+    if (p->rest && is_common(p, word))
+        return take_option(p, word, err);
     if (p->rest)
         return take_value(p, p->rest, word, err);
     if (arg) {

@@ -81,8 +81,9 @@ static int say_interrupted(const struct plan *p, struct err *err)
     if (p->code == ERR_PARTIAL)
         err_set(err, ERR_PARTIAL, "plan %lld: %s", (long long)p->id, p->error);
     else
-        err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks",
-                (long long)p->id, n.succeeded + n.skipped, n.total);
+        err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks%s",
+                (long long)p->id, n.succeeded + n.skipped, n.total,
+                n.running > 0 ? "; its runner ended in the middle of one, which is in doubt" : "");
     return err_advise(err,
                       "plan execute -id %lld -wait goes on, plan cancel -id %lld drops the rest",
                       (long long)p->id, (long long)p->id);

@@ -9,17 +9,18 @@
 /* plan preview: the tasks of a plan, without doing or keeping anything. */
 struct opts {
     int64_t id;
-    bool explain;
+    bool last, explain;
     struct words line;
 };
 
 static const struct opt options[] = {
     OPT_INT(struct opts, id, "id", "number of a plan that exists", .min = 1, .max = INT64_MAX,
-            .complete = COMPLETE_PLAN),
+            .complete = COMPLETE_PLAN, .one_of = 1),
+    OPT_FLAG(struct opts, last, "last", "the newest plan", .one_of = 1),
     OPT_FLAG(struct opts, explain, "explain",
              "also the commands of the store's own tools that would do the same"),
     OPT_REST(struct opts, line, "command", "a plan command without the word plan", .value = "PLAN",
-             .flags = OPT_POSITIONAL, .complete = COMPLETE_COMMAND),
+             .flags = OPT_POSITIONAL | OPT_COMMON, .complete = COMPLETE_COMMAND, .one_of = 1),
     OPT_END,
 };
 
@@ -44,12 +45,14 @@ static void look_again(struct session *s, const struct plan *p, struct findings 
 static int preview_existing(struct session *s, const struct opts *o, struct out *out,
                             struct err *err)
 {
+    const struct plan_ref ref = {.id = o->id, .last = o->last};
     struct journal *j = session_journal(s, err);
+    int64_t id = j ? plan_resolve(s, &ref, err) : 0;
     struct findings f = {0};
     struct plan p = {0};
     int rc = -1;
 
-    if (j == NULL || journal_plan_load(j, o->id, &p, err) != 0)
+    if (id == 0 || journal_plan_load(j, id, &p, err) != 0)
         goto out;
     look_again(s, &p, &f, out);
     out_preview(out, &p, &f);
@@ -119,17 +122,20 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
 {
     const struct opts *o = options_;
 
-    if ((o->id > 0) == (o->line.n > 0)) {
-        err_set(err, ERR_USAGE, "give either -id or a plan command");
+    const bool exists = o->id > 0 || o->last;
+
+    if (exists == (o->line.n > 0)) {
+        err_set(err, ERR_USAGE, "give either -id, -last or a plan command");
         return err_advise(err, "plan preview -id 9, or plan preview stop-service -service rg1-rn1");
     }
-    if (o->id > 0)
+    if (exists)
         return preview_existing(s, o, out, err);
     return preview_line(s, o, out, err);
 }
 
 static const char *const examples[] = {
     "plan preview -id 9",
+    "plan preview -last -explain",
     "plan preview stop-service -service rg2-rn3",
     "plan preview stop-service -service rg2-rn3 -explain",
     NULL,

@@ -25,6 +25,7 @@ const struct out_table table_watch = {
 struct seen {
     int state; /* -1: not yet */
     int attempts;
+    bool in_doubt; /* its runner ended in the middle of it */
     char waiting_for[160];
 };
 
@@ -79,9 +80,12 @@ static const char *detail_of(const struct task *t)
     }
 }
 
-static void look_at_task(struct watch *w, const struct task *t, struct seen *seen)
+static const char in_doubt[] = "in doubt: the runner ended in its middle";
+
+static void look_at_task(struct watch *w, const struct task *t, struct seen *seen, bool at_rest)
 {
-    const char *waits = t->state == TASK_RUNNING && t->waiting_for != NULL ? t->waiting_for : "";
+    const char *waits =
+        t->state == TASK_RUNNING && !at_rest && t->waiting_for != NULL ? t->waiting_for : "";
     bool moved = seen->state != (int)t->state || seen->attempts != t->attempts;
     struct out_row *row;
 
@@ -89,10 +93,16 @@ static void look_at_task(struct watch *w, const struct task *t, struct seen *see
         row = add_row(w, t->state == TASK_RUNNING ? t->started_ms : t->ended_ms,
                       task_state_name(t->state), t->what);
         out_int(row, "task", t->num);
-        if (t->state == TASK_RUNNING && t->attempts > 1)
+        if (t->state == TASK_RUNNING && at_rest)
+            out_str(row, "detail", in_doubt);
+        else if (t->state == TASK_RUNNING && t->attempts > 1)
             out_strf(row, "detail", "attempt %d", t->attempts);
         else
             out_str(row, "detail", detail_of(t));
+    } else if (t->state == TASK_RUNNING && at_rest && !seen->in_doubt) {
+        row = add_row(w, 0, task_state_name(t->state), t->what);
+        out_int(row, "task", t->num);
+        out_str(row, "detail", in_doubt);
     }
     if (*waits != '\0' && strcmp(waits, seen->waiting_for) != 0) {
         row = add_row(w, 0, task_state_name(t->state), t->what);
@@ -101,6 +111,7 @@ static void look_at_task(struct watch *w, const struct task *t, struct seen *see
     }
     seen->state = (int)t->state;
     seen->attempts = t->attempts;
+    seen->in_doubt = t->state == TASK_RUNNING && at_rest;
     if (*waits != '\0' || moved)
         snprintf(seen->waiting_for, sizeof seen->waiting_for, "%s", waits);
 }
@@ -130,7 +141,7 @@ bool watch_changes(struct watch *w, const struct plan *p)
     if (moved && !plan_at_rest(p->state))
         look_at_plan(w, p);
     for (size_t i = 0; i < p->n_tasks; i++)
-        look_at_task(w, &p->tasks[i], &w->tasks[i]);
+        look_at_task(w, &p->tasks[i], &w->tasks[i], plan_at_rest(p->state));
     if (moved && plan_at_rest(p->state))
         look_at_plan(w, p); /* its end comes behind those of its tasks */
     return w->changed;

@@ -39,6 +39,8 @@ static const struct out_col plan_cols[] = {
     {"tasksInterrupted", NULL, OUT_INT, "tasks that were interrupted"},
     {"tasksUnknown", NULL, OUT_INT, "tasks whose outcome is unknown"},
     {"tasksRunning", NULL, OUT_INT, "tasks at work"},
+    {"tasksInDoubt", NULL, OUT_INT, "tasks in whose middle the runner ended: done or not done"},
+    {"tasksSkipped", NULL, OUT_INT, "tasks that will not be done any more"},
     {"tasksPending", NULL, OUT_INT, "tasks not begun"},
     {0},
 };
@@ -63,154 +65,35 @@ const struct out_table table_plan = {
             "{?tasksInterrupted|\n Interrupted:          {tasksInterrupted}}"
             "{?tasksUnknown|\n Outcome unknown:      {tasksUnknown}}"
             "{?tasksRunning|\n Running:              {tasksRunning}}"
-            "{?tasksPending|\n Not started:          {tasksPending}}",
+            "{?tasksInDoubt|\n In doubt:             {tasksInDoubt}}"
+            "{?tasksPending|\n Not started:          {tasksPending}}"
+            "{?tasksSkipped|\n Skipped:              {tasksSkipped}}",
 };
 
 static const struct out_col error_cols[] = {
-    {"error", "ERROR", OUT_STR, "why the last attempt ended with errors"},
+    {"error", "ERROR", OUT_STR, "why the last attempt did not come to its end"},
     {"advice", "ADVICE", OUT_STR, "what to do"},
+    {"outcome", NULL, OUT_STR, "the same in a word or two"},
     {0},
 };
 const struct out_table table_plan_attempt_error = {
     .cols = error_cols,
     .single = true,
-    .text = "Plan failure:\n        {error}{?advice|\n        {advice}}",
+    .text = "{outcome}:\n        {error}{?advice|\n        {advice}}",
 };
 
-static const struct out_col task_cols[] = {
-    {"task", "TASK", OUT_INT, "number of the task"},
-    {"wave", "WAVE", OUT_INT, "wave it belongs to"},
-    {"type", "TYPE", OUT_STR, "the engine's word for it"},
-    {"target", "TARGET", OUT_STR, "what it acts on"},
-    {"what", "STEP", OUT_STR, "what it does"},
-    {"state", "STATE", OUT_STATE, "its state"},
-    {"attempts", "ATTEMPTS", OUT_INT, "how often it was begun"},
-    {"started", "STARTED", OUT_TIME, "when it was begun"},
-    {"ended", "ENDED", OUT_TIME, "when it ended"},
-    {"tries", NULL, OUT_STR, "the same in words, where it is worth saying"},
-    {"percent", "PERCENT", OUT_PERCENT, "its progress, where known"},
-    {"waitingFor", "WAITING FOR", OUT_STR, "what it waits for"},
-    {"result", "RESULT", OUT_STR, "what came of it"},
-    {"error", "ERROR", OUT_STR, "what went wrong last"},
-    {"advice", "ADVICE", OUT_STR, "what to do"},
-    {"heading", NULL, OUT_STR, "title of the first row in text"},
-    {0},
-};
-
-#define TASK_TEXT                                                                     \
-    "{?heading|\n{heading}\n}   Task {task} [wave {wave}] {state}: {what}"            \
-    "{?tries|\n        {tries}}"                                                      \
-    "{?percent|\n        {percent}}{?waitingFor|\n        waiting for: {waitingFor}}" \
-    "{?result|\n        {result}}{?error|\n        {error}}{?advice|\n        {advice}}"
-
-const struct out_table table_failed_tasks = {
-    .key = "failures", .cols = task_cols, .text = TASK_TEXT};
-const struct out_table table_unfinished_tasks = {
-    .key = "incompleteTasks", .cols = task_cols, .text = TASK_TEXT};
-const struct out_table table_not_started = {
-    .key = "tasksNotStarted", .cols = task_cols, .text = TASK_TEXT};
-const struct out_table table_all_tasks = {
-    .key = "finishedTasks", .cols = task_cols, .text = TASK_TEXT};
-
-struct task_rows {
-    struct out *out;
-    const struct plan *plan;
-    bool all; /* -verbose */
-};
-
-/* "2 tries, the last one from 2025-12-30 14:20:01 UTC to 2025-12-30 14:20:03 UTC" */
-static void out_tries(struct out_row *row, const struct task *t)
-{
-    char begun[32], ended[32];
-
-    if (t->attempts == 0)
-        return;
-    time_text(t->started_ms, begun);
-    time_text(t->ended_ms, ended);
-    if (t->ended_ms == 0)
-        out_strf(row, "tries", "try %d, since %s", t->attempts, begun);
-    else
-        out_strf(row, "tries", "%d %s, the last one from %s to %s", t->attempts,
-                 t->attempts == 1 ? "try" : "tries", begun, ended);
-}
-
-/* What a task that is not begun waits for: the waves before it. */
-static const char *wait_reason(const struct plan *p, const struct task *t, char text[64])
-{
-    if (t->state == TASK_RUNNING)
-        return t->waiting_for;
-    if (t->state != TASK_PENDING || p->attempts == 0)
-        return NULL;
-    if (plan_at_rest(p->state))
-        return "plan execute";
-    for (size_t i = 0; i < p->n_tasks; i++) {
-        const struct task *other = &p->tasks[i];
-        if (other->wave < t->wave && other->state != TASK_SUCCEEDED &&
-            other->state != TASK_SKIPPED) {
-            snprintf(text, 64, "task %d of wave %d", other->num, other->wave);
-            return text;
-        }
-    }
-    return "its turn";
-}
-
-static void out_task(const struct task_rows *rows, const struct out_table *table,
-                     const struct task *t, const char *heading)
-{
-    struct out_row *row = out_row(rows->out, table);
-    const struct plan *p = rows->plan;
-    char waits[64];
-
-    out_int(row, "task", t->num);
-    out_int(row, "wave", t->wave);
-    out_str(row, "type", t->type);
-    out_str(row, "target", t->target);
-    out_str(row, "what", t->what);
-    out_str(row, "state", task_state_name(t->state));
-    out_int(row, "attempts", t->attempts);
-    if (t->started_ms)
-        out_int(row, "started", t->started_ms);
-    if (t->ended_ms)
-        out_int(row, "ended", t->ended_ms);
-    if (t->state == TASK_RUNNING && t->percent >= 0)
-        out_int(row, "percent", t->percent);
-    out_str(row, "waitingFor", wait_reason(p, t, waits));
-    if (t->state != TASK_PENDING && (rows->all || t->attempts > 1))
-        out_tries(row, t);
-    out_str(row, "result", t->result);
-    if (t->state != TASK_SUCCEEDED) {
-        out_str(row, "error", t->error);
-        out_str(row, "advice", t->advice);
-    }
-    out_str(row, "heading", heading);
-}
-
-/* The tasks in states first..: each table shows its own. */
-static void out_tasks(const struct task_rows *rows, const struct out_table *table, unsigned states,
-                      const char *heading)
-{
-    const struct plan *p = rows->plan;
-
-    for (size_t i = 0; i < p->n_tasks; i++) {
-        if (!(states & (1u << p->tasks[i].state)))
-            continue;
-        out_task(rows, table, &p->tasks[i], heading);
-        heading = NULL;
-    }
-}
-
-static void out_counts(struct out_row *row, const struct task_counts *n)
+static void out_counts(struct out_row *row, const struct task_counts *n, bool at_rest)
 {
     out_int(row, "tasksTotal", n->total);
     out_int(row, "percent", n->percent);
-    out_int(row, "tasksSucceeded", n->succeeded + n->skipped);
+    out_int(row, "tasksSucceeded", n->succeeded);
     const struct {
         const char *key;
         int n;
     } counts[] = {
         {"tasksFailed", n->failed},   {"tasksInterrupted", n->interrupted},
-        {"tasksUnknown", n->unknown}, {"tasksRunning", n->running},
-        {"tasksPending", n->pending},
+        {"tasksUnknown", n->unknown}, {at_rest ? "tasksInDoubt" : "tasksRunning", n->running},
+        {"tasksPending", n->pending}, {"tasksSkipped", n->skipped},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         if (counts[i].n > 0)
@@ -238,10 +121,12 @@ static void out_plan(struct out *out, const struct plan *p)
     if (p->ended_ms)
         out_int(row, "ended", p->ended_ms);
     plan_count(p, &n);
-    out_counts(row, &n);
+    out_counts(row, &n, plan_at_rest(p->state));
     /* of a failed task the failures tell */
-    if (p->state == PLAN_ERROR && n.failed + n.unknown == 0 && p->error != NULL && p->error[0]) {
+    if (n.failed + n.unknown == 0 && p->error != NULL && p->error[0] &&
+        (p->state == PLAN_ERROR || p->state == PLAN_INTERRUPTED)) {
         row = out_row(out, &table_plan_attempt_error);
+        out_str(row, "outcome", p->state == PLAN_ERROR ? "Plan failure" : "Interrupted");
         out_str(row, "error", p->error);
         out_str(row, "advice", p->advice);
     }
@@ -258,17 +143,17 @@ int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
     if (j == NULL || journal_plan_load(j, id, &p, err) != 0)
         goto out;
     out_plan(out, &p);
-    out_tasks(&rows, &table_failed_tasks, 1u << TASK_ERROR | 1u << TASK_UNKNOWN, "Failures:");
-    out_tasks(&rows, &table_unfinished_tasks, 1u << TASK_RUNNING | 1u << TASK_INTERRUPTED,
-              "Incomplete tasks:");
+    out_plan_tasks(&rows, &table_failed_tasks, 1u << TASK_ERROR | 1u << TASK_UNKNOWN, "Failures:");
+    out_plan_tasks(&rows, &table_unfinished_tasks, 1u << TASK_RUNNING | 1u << TASK_INTERRUPTED,
+                   "Incomplete tasks:");
     if (p.attempts > 0 || all_tasks)
-        out_tasks(&rows, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
+        out_plan_tasks(&rows, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
     else
         out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
                  (long long)id, (long long)id);
     if (all_tasks)
-        out_tasks(&rows, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
-                  "Finished tasks:");
+        out_plan_tasks(&rows, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
+                       "Finished tasks:");
     rc = 0;
 out:
     plan_release(&p);

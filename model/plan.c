@@ -220,7 +220,7 @@ void plan_count(const struct plan *p, struct task_counts *counts)
     for (size_t i = 0; i < p->n_tasks; i++) {
         const struct task *t = &p->tasks[i];
         by_state[t->state]++;
-        percent += t->state == TASK_SUCCEEDED || t->state == TASK_SKIPPED ? 100 : task_percent(t);
+        percent += t->state == TASK_SUCCEEDED ? 100 : task_percent(t);
     }
     *counts = (struct task_counts){
         .total = (int)p->n_tasks,

@@ -362,6 +362,7 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
                        struct err *err)
 {
     struct selection sel = {0};
+    struct task *t;
     int wave;
 
     if (redis_select(in, c, &p->arena, &sel, err) != 0)
@@ -374,9 +375,14 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
             const struct service *s = sel.v[i];
             if (s->status == STATUS_STOPPED && s->stopped_by != 0)
                 continue;
-            if (!sel.whole_store || (s->role == ROLE_MASTER) == (primaries == 1))
-                redis_task_arg(p, redis_add_stop(p, c, s, wave + primaries), "asPrimary",
-                               json_boolean(sel.whole_store || in->force));
+            if (sel.whole_store && (s->role == ROLE_MASTER) != (primaries == 1))
+                continue;
+            t = redis_add_stop(p, c, s, wave + primaries);
+            redis_task_arg(p, t, "asPrimary", json_boolean(sel.whole_store || in->force));
+            if (sel.whole_store)
+                t->why = "the whole store stops, replicas before their primaries";
+            else if (!in->force)
+                t->why = "it is no primary by then; its node is asked once more just before";
         }
     }
     return 0;

@@ -53,6 +53,7 @@ enum opt_flags {
     OPT_POSITIONAL = 1 << 1, /* given without its name; in the order of declaration */
     OPT_HIDDEN = 1 << 2,     /* accepted, not shown */
     OPT_SECRET = 1 << 3,     /* value masked in history and logs */
+    OPT_COMMON = 1 << 4,     /* of OPT_TYPE_REST: -json and the like are not among its words */
 };
 
 /* What completes an option's value; the session answers with live names from the journal. */

@@ -146,7 +146,7 @@ static void tasks_are_counted(void)
     is_int(c.skipped, 1);
     is_int(c.running, 2);
     is_int(c.pending, 2);
-    is_int(c.percent, 35);
+    is_int(c.percent, 25);
     plan_release(&p);
 }
 
