@@ -93,13 +93,14 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
                               .args = r->args,
                               .force = r->opts->force,
                               .confirmed = r->opts->confirm != NULL};
+    const char *lacking;
 
     if (e == NULL)
         return -1;
-    if (!(e->verbs & VERB_BIT(r->verb))) {
-        err_set(err, ERR_INPUT, "a store of engine %s has no plan %s", e->name, verb_word(r->verb));
-        return err_advise(err, "help plan lists the plans of this store");
-    }
+    lacking = engine_lacks(e, r->verb, r->args);
+    if (lacking != NULL && (e->verbs & VERB_BIT(r->verb)))
+        return err_set(err, ERR_USAGE, "plan %s of a store of engine %s has no -%s",
+                       verb_word(r->verb), e->name, lacking);
     if ((cn = session_connection(s, err)) == NULL)
         return -1;
     p->verb = r->verb;

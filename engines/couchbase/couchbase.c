@@ -60,8 +60,19 @@ static struct connection *cb_open(const struct endpoint *ep, struct err *err)
     return cn;
 }
 
+static const struct verb_option options[] = {
+    {VERB_FAILOVER, "unsafe"},
+    {VERB_RECOVER, "type"},
+    {VERB_RECOVER, "rebalance"},
+    {VERB_RESTART_SERVICE, "pause"},
+    {VERB_CLEANUP, "bucket"},
+    {VERB_CLEANUP, "purge"},
+    {.name = NULL},
+};
+
 const struct engine engine_couchbase = {
     .name = "couchbase",
+    .options = options,
     .is_foreign = true,
     .verbs = VERB_BIT(VERB_FAILOVER) | VERB_BIT(VERB_RECOVER) | VERB_BIT(VERB_ADD_NODE) |
              VERB_BIT(VERB_REMOVE_NODE) | VERB_BIT(VERB_REBALANCE) | VERB_BIT(VERB_STOP_REBALANCE) |

@@ -206,9 +206,8 @@ int redis_expand_cleanup(const struct intent *in, const struct cluster *c, struc
     struct cleaning k = {.p = p, .c = c, .wave = 1};
     struct task *t;
 
+    (void)in;
     (void)err;
-    if (json_str(in->args, "bucket") != NULL)
-        return err_set(err, ERR_USAGE, "a redis store has no buckets");
     if (c->n_shards == 0)
         return 0;
     add_undefines(&k);

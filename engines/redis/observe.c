@@ -301,6 +301,24 @@ static bool sees_all(const struct cluster *c, const struct service *s, const cha
     return true;
 }
 
+static bool knows_owners(const struct service *s)
+{
+    return json_int(redis_live(s), "slotsAssigned", 0) == REDIS_SLOTS;
+}
+
+bool redis_owners_known(struct cluster *c, const char **why)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+
+        if (s->kind != KIND_RN || s->status != STATUS_RUNNING || knows_owners(s))
+            continue;
+        *why = arena_printf(&c->arena, "%s to know the owners of all hash slots", s->id);
+        return false;
+    }
+    return true;
+}
+
 bool redis_converged(struct cluster *c, const char **why)
 {
     const char *missing = NULL;
@@ -316,7 +334,7 @@ bool redis_converged(struct cluster *c, const char **why)
             *why = arena_printf(&c->arena, "%s to run (it is %s)", s->id, status_name(s->status));
         else if (!sees_all(c, s, &missing))
             *why = arena_printf(&c->arena, "%s to see %s", s->id, missing);
-        else if (json_int(live, "slotsAssigned", 0) != REDIS_SLOTS)
+        else if (!knows_owners(s))
             *why = arena_printf(&c->arena, "%s to know the owners of all hash slots", s->id);
         else if (s->role == ROLE_REPLICA && !s->in_sync)
             *why = arena_printf(&c->arena, "%s to copy its shard", s->id);

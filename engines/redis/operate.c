@@ -32,9 +32,6 @@ void redis_check_restart(const struct intent *in, const struct cluster *c, struc
     struct selection sel = {0};
     struct err err = ERR_INIT;
 
-    if (json_bool(in->args, "pause", false))
-        findings_add(f, SEVERITY_NOTE, "no-effect", c->store,
-                     "-pause has no effect on a redis store");
     if (redis_select(in, c, &arena, &sel, &err) == 0) {
         for (size_t i = 0; i < sel.n; i++)
             check_restart_one(c, sel.v[i], f);

@@ -77,6 +77,8 @@ const struct json *redis_member(const struct service *s, const char *id);
 bool redis_member_has_flag(const struct json *member, const char *flag);
 /* "sn1 at 127.0.0.1:13230", in the cluster's arena. */
 const char *redis_where(struct cluster *c, const struct node *n);
+/* Does every replication node that runs know an owner of each hash slot? Else *why says who not. */
+bool redis_owners_known(struct cluster *c, const char **why);
 /* All replication nodes agree on members and slots and serve; else *why says what is missing. */
 bool redis_converged(struct cluster *c, const char **why);
 

@@ -234,10 +234,15 @@ static enum settled handed_over(struct doing *d, struct err *err)
     return to->role == ROLE_MASTER && redis_owns_slots(to) ? SETTLED_YES : SETTLED_NO;
 }
 
-/* The former primary follows, and nobody believes otherwise. */
+/*
+ * The former primary follows, and everybody knows. A node that hears of the former one before the
+ * new one says what it owns knows no owner for those hash slots, and refuses their keys; one that
+ * does not hear at all is verify's to tell.
+ */
 static int await_handover(struct doing *d, struct err *err)
 {
     int64_t since = time_mono_ms();
+    const char *why = "the former primary to follow the new one";
 
     for (;;) {
         const struct service *from, *to;
@@ -247,7 +252,8 @@ static int await_handover(struct doing *d, struct err *err)
         from = cluster_service(&d->c, d->t->target);
         to = cluster_service(&d->c, json_str(d->t->args, "to"));
         if (from != NULL && to != NULL && to->role == ROLE_MASTER &&
-            (from->status != STATUS_RUNNING || (from->role == ROLE_REPLICA && from->in_sync)))
+            (from->status != STATUS_RUNNING || (from->role == ROLE_REPLICA && from->in_sync)) &&
+            (redis_owners_known(&d->c, &why) || time_mono_ms() - since > SETTLE_MS / 6))
             return 0;
         if (time_mono_ms() - since > SETTLE_MS)
             return err_set(err, ERR_FAILED,
@@ -255,7 +261,7 @@ static int await_handover(struct doing *d, struct err *err)
                                ? "%s took over, but %s does not follow it"
                                : "%s took over, but has not stayed primary: %s is it again",
                            json_str(d->t->args, "to"), d->t->target);
-        if (doing_pause(d, -1, "the former primary to follow the new one", err) != 0)
+        if (doing_pause(d, -1, why, err) != 0)
             return -1;
     }
 }
@@ -330,7 +336,7 @@ static int await_takeover(struct doing *d, struct err *err)
 
         if (doing_look(d, err) != 0 || (to = doing_target(d, d->t->target, &n, err)) == NULL)
             return -1;
-        done = to->role == ROLE_MASTER && redis_serves(to, &why);
+        done = to->role == ROLE_MASTER && redis_serves(to, &why) && redis_owners_known(&d->c, &why);
         for (size_t i = 0; i < d->c.n_services && done; i++) {
             const struct service *o = &d->c.services[i];
             if (o == to || o->shard == NULL || strcmp(o->shard, to->shard) != 0 ||

@@ -100,10 +100,19 @@ struct record {
 
 #define VERB_BIT(v) (1u << (v))
 
+/* A member of the args of that verb's intents. */
+struct verb_option {
+    enum verb verb;
+    const char *name;
+};
+
 struct engine {
     const char *name;
     unsigned verbs;  /* VERB_BIT(): the plans it can make */
     unsigned checks; /* VERB_BIT(): what check() judges beside these, although there is no plan */
+    /* Options of plans that not every engine has, and this one does; the last has no name. One that
+     * only others have is refused. NULL: none. */
+    const struct verb_option *options;
     bool is_foreign; /* its stores keep their own topology, and others than kvsh change it, too */
 
     /* Prepares a connection; need not contact anybody. NULL on failure. */
@@ -183,3 +192,6 @@ struct engine {
 /* NULL for an unknown name. engine_names(): NULL-terminated. */
 const struct engine *engine_by_name(const char *name);
 const char *const *engine_names(void);
+/* The first of an intent's args that other engines have for its verb and this one has not; NULL:
+ * there is none. */
+const char *engine_lacks(const struct engine *e, enum verb verb, const struct json *args);

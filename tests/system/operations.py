@@ -129,6 +129,19 @@ def fails_over_hard():
     wait_for(lambda: lab.kvsh("verify configuration", want=None).status == 0, "verify is clean")
 
 
+def refuses_what_is_of_others():
+    """Options that only stores of another engine have are refused by name"""
+    plans = lab.kvsh("show plans").out
+    for line, option in (("plan failover -service rg1-rn2 -unsafe", "-unsafe"), ("plan cleanup -purge", "-purge"),
+                         ("plan recover -service rg1-rn2 -type full", "-type"),
+                         ("plan restart-service -service rg1-rn2 -pause", "-pause")):
+        run = lab.kvsh(line, want=64)
+        tap.contains(run.err, "of a store of engine redis has no " + option, line)
+    run = lab.kvsh("plan remove-node -service rg1-rn2", want=65)
+    tap.contains(run.err, "it has: deploy-zone, ", "the plans there are")
+    tap.equal(lab.kvsh("show plans").out, plans, "no plan was made")
+
+
 def nothing_lost():
     """No acknowledged write was lost but by the hard failover"""
     writer.finish()
@@ -143,4 +156,4 @@ def nothing_lost():
 
 if __name__ == "__main__":
     tap.main([deploys, restarts, fails_over_gracefully, restores, refuses_a_second_node, fails_over_hard,
-              nothing_lost], lab.everything_ended)
+              refuses_what_is_of_others, nothing_lost], lab.everything_ended)
