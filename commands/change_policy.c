@@ -40,22 +40,32 @@ static int add_param(struct json *params, const char *word, char **name_out, str
     return 0;
 }
 
-static int add_params(const struct engine *e, const struct words *words, struct json *params,
-                      struct out *out, struct err *err)
+/* All of them into params, and into given unless that is NULL. */
+static int add_params(const struct words *words, struct json *params, struct json *given,
+                      struct err *err)
 {
     for (size_t i = 0; i < words->n; i++) {
         char *name = NULL;
-        struct out_row *row;
         if (add_param(params, words->v[i], &name, err) != 0)
             return -1;
-        row = out_row(out, &table);
-        out_str(row, "name", name);
-        out_str(row, "value", json_str(params, name));
-        if (e->set_policy == NULL && e->knows_param != NULL && !e->knows_param(name))
-            out_note(out, "%s is kept and has no effect on a %s store", name, e->name);
+        if (given != NULL)
+            json_set_str(given, name, json_str(params, name));
         free(name);
     }
     return 0;
+}
+
+/* What is told once nothing speaks against it any more. */
+static void show_params(const struct engine *e, const struct json *given, struct out *out)
+{
+    JSON_FOREACH (param, given) {
+        const char *name = json_key(param);
+        struct out_row *row = out_row(out, &table);
+        out_str(row, "name", name);
+        out_str(row, "value", json_value_str(param));
+        if (e->set_policy == NULL && e->knows_param != NULL && !e->knows_param(name))
+            out_note(out, "%s is kept and has no effect on a %s store", name, e->name);
+    }
 }
 
 /* A store that keeps its settings itself is told. */
@@ -69,9 +79,11 @@ static int set_in_store(struct session *s, const struct opts *o, struct out *out
     int rc = edit_begin(&edit, s, err);
 
     if (rc == 0 &&
-        (cn == NULL || add_params(e, &o->params, params, out, err) != 0 ||
+        (cn == NULL || add_params(&o->params, params, NULL, err) != 0 ||
          session_observe(s, &c, err) != 0 || e->set_policy(cn, &c, params, o->dry_run, err) != 0))
         rc = -1;
+    if (rc == 0)
+        show_params(e, params, out);
     if (rc == 0 && !o->dry_run) {
         char *text = json_print(params);
         rc = edit_commit(&edit, "policy",
@@ -88,7 +100,7 @@ static int set_in_store(struct session *s, const struct opts *o, struct out *out
 /* The policy kept here. */
 static int set_here(struct session *s, const struct opts *o, struct out *out, struct err *err)
 {
-    struct json *doc = NULL, *params;
+    struct json *doc = NULL, *params, *given = json_object();
     struct edit e;
     int rc = -1;
 
@@ -101,8 +113,9 @@ static int set_here(struct session *s, const struct opts *o, struct out *out, st
         params = json_object();
         json_set(doc, "params", params);
     }
-    if (add_params(session_engine(s, err), &o->params, params, out, err) != 0)
+    if (add_params(&o->params, params, given, err) != 0)
         goto out;
+    show_params(session_engine(s, err), given, out);
     if (o->dry_run) {
         rc = 0;
         goto out;
@@ -116,6 +129,7 @@ static int set_here(struct session *s, const struct opts *o, struct out *out, st
 out:
     edit_end(&e);
     json_free(doc);
+    json_free(given);
     return rc;
 }
 

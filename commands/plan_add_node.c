@@ -14,11 +14,13 @@ struct opts {
 
 static const struct opt options[] = {
     OPT_STR(struct opts, host, "host", "host of the new node", .flags = OPT_REQUIRED),
-    OPT_INT(struct opts, port, "port", "its administration port", .min = 1024, .max = 65535,
-            .def = 8091),
+    OPT_INT(struct opts, port, "port",
+            "its administration port; 8091 means the secure port that goes with it where the store "
+            "asks for that",
+            .min = 1024, .max = 65535, .def = 8091),
     OPT_LIST(struct opts, services, "services",
-             "what it is to do: kv, n1ql, index, fts, cbas, eventing, backup, or arbiter (kv when "
-             "nothing is said)",
+             "what it is to do: kv (data), n1ql (query), index, fts (search), cbas (analytics), "
+             "eventing, backup, or arbiter (kv when nothing is said)",
              .value = "NAME[,NAME...]"),
     OPT_STR(struct opts, group, "group", "server group it belongs to",
             .complete = COMPLETE_ZONE_NAME),

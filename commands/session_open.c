@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands/session_private.h"
 #include "kvsh/fs.h"
@@ -107,14 +108,36 @@ const struct endpoint *session_endpoint(struct session *s, struct err *err)
     return &s->endpoint;
 }
 
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strncmp(host, "localhost", 9) == 0 ||
+           strncmp(host, "[::1]", 5) == 0;
+}
+
+/* What an operator has to know before secrets leave the machine. */
+static void warn_of_transport(const struct endpoint *ep)
+{
+    if (ep->no_tls_verify)
+        log_msg(LOG_WARNING, "tls", "the certificates of store %s are not checked", ep->store);
+    if (ep->password == NULL && ep->token == NULL)
+        return;
+    for (size_t i = 0; i < ep->n_nodes; i++) {
+        if (strncmp(ep->nodes[i], "http://", 7) != 0 || is_loopback(ep->nodes[i] + 7))
+            continue;
+        log_msg(LOG_WARNING, "tls",
+                "the %s of store %s goes to %s in clear text; an https address keeps it secret",
+                ep->token ? "token" : "password", ep->store, ep->nodes[i]);
+        return;
+    }
+}
+
 struct connection *session_connection(struct session *s, struct err *err)
 {
     const struct engine *e = session_engine(s, err);
     const struct endpoint *ep = e ? session_endpoint(s, err) : NULL;
 
     if (ep != NULL && s->connection == NULL) {
-        if (ep->no_tls_verify)
-            log_msg(LOG_WARNING, "tls", "the certificates of store %s are not checked", ep->store);
+        warn_of_transport(ep);
         s->connection = e->open(ep, err);
     }
     return ep ? s->connection : NULL;

@@ -148,8 +148,10 @@ static int refuse_store(const struct holder *h, struct err *err)
         err_set(err, ERR_LOCKED,
                 "plan %" PRId64 ", %s, is changing the store: running for %s as process %" PRId64,
                 h->plan_id, h->name, age, h->pid);
-    return err_advise(err, "wait for it with plan wait -id %" PRId64 ", or give -lock-wait SECONDS",
-                      h->plan_id);
+    return err_advise(err,
+                      "wait for it with plan wait -id %" PRId64
+                      ", stop it with plan interrupt -id %" PRId64 ", or give -lock-wait SECONDS",
+                      h->plan_id, h->plan_id);
 }
 
 static int stop_waiting(const struct holder *h, struct err *err)

@@ -154,40 +154,146 @@ void cb_sentence(const char *body, size_t len, char *out, size_t size)
     buf_release(&b);
 }
 
+/* What to do next, by what the refusal says; the first that fits. */
+static const struct {
+    const char *says, *advice;
+} advices[] = {
+    {"Password expired",
+     "give the user a new password in Couchbase, then put it into password-file"},
+    {"Cluster uuid does not match", "another cluster answers at this address; see store show"},
+    {"unknown pool", "this node belongs to no cluster (any more); see store show"},
+    /* failover */
+    {"Expected topology mismatch",
+     "somebody changed the members in between, nothing was begun: see show topology, then execute "
+     "the plan, which looks again"},
+    {"Failover must include",
+     "an earlier unsafe failover was interrupted: name these nodes as well"},
+    {"which is orchestrating the failover",
+     "ask a node that stays: add its address to the store (store show)"},
+    {"diverged histories", "bring one of the nodes back; its data is the newer"},
+    {"Failover could not be processed on nodes",
+     "these nodes have to answer, or to be failed over with the others"},
+    {"Last active node", "add or recover a node of the data service first"},
+    {"Last server for bucket", "add or recover a node of the data service first, then rebalance"},
+    {"node without data service", "use -mode hard"},
+    {"would lose vbuckets",
+     "raise the number of replicas and rebalance, or use 'plan remove-node', which moves the data"},
+    {"Inactive server given", "it is failed over already, or not active yet: see show topology"},
+    {"Unknown server", "it is no member (any more): see show topology"},
+    {"Stopped by user",
+     "somebody stopped it: show events tells; executing the plan begins it anew"},
+    {"Unfinished failover of nodes",
+     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe'"},
+    {"Cannot communicate to the orchestrator",
+     "wait until another node leads, or 'plan stop-rebalance -unsafe'"},
+    /* recovery, rebalance */
+    {"can't be used for delta recovery",
+     "it has to be failed over and, for delta, to run data or index service: see show topology; "
+     "else -type full"},
+    {"delta recovery is not possible", "recover the node with -type full"},
+    {"is not the cluster's any more",
+     "see show topology, then execute the plan, which looks again"},
+    {"no node of the data service would remain", "keep, add or recover a node of the data service"},
+    {"No active nodes left", "keep, add or recover a node"},
+    {"Cannot contact the following nodes",
+     "start couchbase-server there, or fail them over: 'plan failover -service NODE -mode hard'"},
+    {"need more disk space", "free space on them first"},
+    {"quotas are too high", "lower the memory quotas, or give the nodes more memory"},
+    {"services must be rebalanced", "let Couchbase's own console say which services move"},
+    {"would have no node", "add a node for these services first"},
+    /* nodes that come and go */
+    {"Node is already part of cluster",
+     "the node belongs to a cluster; to take it all the same, remove it there, or reset it (POST "
+     "/controller/hardResetNode on it), which wipes its data"},
+    {"Joining node to itself", "name the node that is to join"},
+    {"Node already exists", "it is a member already: 'plan rebalance' takes it in"},
+    {"Authentication failed", "the node has a user and password of its own: make them the store's"},
+    {"password must", "give the store user and password-file"},
+    {"http is prohibited", "name the node's secure port: -port 18091"},
+    {"not allowed to join", "the cluster's setting allowedHosts names who may join"},
+    {"Failed to connect",
+     "check host and port, and that couchbase-server runs there and is reachable "
+     "from the cluster"},
+    {"Failed to reach",
+     "check host and port, and that couchbase-server runs there and is reachable "
+     "from the cluster"},
+    {"Subject Alternative Name", "the node's certificate has to name its host"},
+    {"Unknown services", "services are kv, n1ql, index, fts, cbas, eventing, backup; the Community "
+                         "Edition and old versions have fewer"},
+    {"port number must be", "give a port from 1024 to 65535"},
+    {"Could not find group", "the group was removed: see show groups"},
+    {"unfinished failover",
+     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe'"},
+    {"loss of quorum",
+     "bring nodes back, or see the runbook for a lost quorum in kvsh-couchbase(7)"},
+    {"rebalance is in progress", "show tasks follows it; execute the plan when it has ended"},
+    {"Cannot remove active server",
+     "'plan failover' or 'plan remove-node' first: see show topology"},
+    {"Server does not exist", "it is no member any more: see show topology"},
+    {"Requested resource not found", "it was removed, or this version does not have it: see show "
+                                     "topology, show buckets"},
+};
+
 static void advise(int status, const char *text, struct err *err)
 {
+    for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
+        if (strstr(text, advices[i].says) == NULL)
+            continue;
+        err_advise(err, "%s", advices[i].advice);
+        return;
+    }
     if (status == 401)
         err_advise(err, "check user and password-file (or token-file, cert-file) of the store");
     else if (status == 403)
         err_advise(err, "changing the topology needs Full Admin or Cluster Admin");
-    else if (strstr(text, "Cluster uuid does not match") != NULL)
-        err_advise(err, "another cluster answers at this address; see store show");
     else if (status == 504)
         err_advise(err,
                    "too few nodes answer for a majority: bring nodes back, or see the runbook for "
                    "a lost quorum in kvsh-couchbase(7)");
     else if (status == 503)
         err_advise(err, "show tasks tells what the cluster is doing; try again when it is done");
+    else if (status == 500 || status == 502)
+        err_advise(err, "show events and the node's own logs tell more");
+    else if (status < 400)
+        err_advise(err,
+                   "give the store the address of the cluster manager itself: http://HOST:8091 or "
+                   "https://HOST:18091");
+}
+
+static enum err_code code_of(const struct http_response *resp, bool changes)
+{
+    const char *type = resp->content_type;
+    int status = resp->status;
+    bool by_proxy = type != NULL && strcmp(type, "text/html") == 0;
+
+    if (status == 401 || status == 403)
+        return ERR_DENIED;
+    if (status >= 500 && !changes)
+        return ERR_UNREACHABLE;
+    /* 503 and 504 are words of the cluster manager's own: it did nothing. Who stands before it
+     * does not know. */
+    if (status >= 500 && (by_proxy || (status != 503 && status != 504)))
+        return ERR_IN_DOUBT;
+    return ERR_FAILED;
 }
 
 int cb_refused(const struct http_response *resp, const struct cb_request *r, struct err *err)
 {
-    bool changes = strcmp(r->method, "GET") != 0;
-    enum err_code code = ERR_FAILED;
+    enum err_code code = code_of(resp, strcmp(r->method, "GET") != 0);
+    const char *host = cb_host(r->base);
     char text[700];
 
     cb_sentence(resp->body, resp->len, text, sizeof text);
-    if (resp->status == 401 || resp->status == 403)
-        code = ERR_DENIED;
-    else if (changes && (resp->status == 500 || resp->status == 502))
-        code = ERR_IN_DOUBT;
     if (resp->status == 401 && text[0] == '\0')
-        err_set(err, code, "%s: credentials were not accepted (status 401)", cb_host(r->base));
-    else if (text[0] == '\0')
-        err_set(err, code, "%s: refused without a reason (status %d)", cb_host(r->base),
+        err_set(err, code, "%s: credentials were not accepted (status 401)", host);
+    else if (resp->status < 400)
+        err_set(err, code, "%s: redirects elsewhere, which is not followed (status %d)", host,
                 resp->status);
+    else if (text[0] == '\0')
+        err_set(err, code, "%s: refused %s %.*s without a reason (status %d)", host, r->method,
+                (int)strcspn(r->path ? r->path : "", "?"), r->path ? r->path : "", resp->status);
     else
-        err_set(err, code, "%s: %s (status %d)", cb_host(r->base), text, resp->status);
+        err_set(err, code, "%s: %s (status %d)", host, text, resp->status);
     advise(resp->status, text, err);
     return -1;
 }

@@ -37,6 +37,7 @@ struct connection {
     char *base;            /* the address that answered last; NULL: none yet */
     char *user, *password; /* for nodes that are to join; NULL: log in by certificate or token */
     bool has_cert;
+    bool was_denied; /* the last question was refused to this user, by whom does not matter */
     int timeout_ms;
 };
 
@@ -73,8 +74,11 @@ void cb_form(struct buf *b, const char *name, const char *value);
 /* The sentence in the body of a refusal, whatever its shape; "" when there is none. Control
  * characters become blanks. */
 void cb_sentence(const char *body, size_t len, char *out, size_t size);
-/* Fills err from an answer of status >= 300: 401, 403 ERR_DENIED; of a change 500, 502
- * ERR_IN_DOUBT; else ERR_FAILED. */
+/*
+ * Fills err from an answer of status >= 300, with advice where the sentence alone leaves one
+ * helpless: 401, 403 ERR_DENIED; 500 and more of a change whose effect is open ERR_IN_DOUBT, of a
+ * question ERR_UNREACHABLE; else ERR_FAILED.
+ */
 int cb_refused(const struct http_response *resp, const struct cb_request *r, struct err *err);
 
 /* --- decode.c --- */
@@ -107,12 +111,16 @@ int64_t cb_time(const char *text);
 
 enum cb_outcome { CB_UNKNOWN, CB_RUNNING, CB_SUCCEEDED, CB_FAILED, CB_STOPPED };
 
+#define CB_MOVES 17 /* 16 hexadecimal digits */
+
 /* What was noted about one operation before and after it was asked for. */
 struct cb_memo {
-    char id[80];     /* rebalanceId, operation_id; "" unknown */
-    char before[80]; /* statusId when it was asked for */
-    char since[40];  /* time of the newest event then, on the store's clock */
-    char last[80];   /* uuid of that event */
+    char id[80];          /* rebalanceId, operation_id; "" unknown */
+    char before[80];      /* statusId when it was asked for */
+    char since[40];       /* time of the newest event then, on the store's clock */
+    char last[80];        /* uuid of that event */
+    char moves[CB_MOVES]; /* digest of the nodes that it keeps, or fails over */
+    bool blind;           /* the events could not be read then */
 };
 void cb_memo_read(struct cb_memo *m, const char *text); /* NULL or nonsense: empty */
 char *cb_memo_write(const struct cb_memo *m);
@@ -127,7 +135,12 @@ enum cb_outcome cb_outcome_of_report(const struct json *report, const char *id, 
  * is none or more than one. kind: "rebalance", "gracefulFailover", "failover".
  */
 const char *cb_begun_since(const struct json *events, const struct cb_memo *m, const char *kind);
-/* Notes the newest event. */
+/* Digest of a list of otpNodes, in whichever order. */
+void cb_moves_of(const struct json *names, char out[CB_MOVES]);
+/* Does an operation of this kind, by the nodes that come with it in tasks and events, move
+ * something else than the one noted? False where the store does not tell. */
+bool cb_moves_differ(const struct json *info, const struct cb_memo *m, const char *kind);
+/* Notes the newest event; NULL: they could not be read. */
 void cb_memo_mark(struct cb_memo *m, const struct json *events);
 
 /* --- observe.c --- */
@@ -158,6 +171,9 @@ int cb_select(const struct intent *in, const struct cluster *c, struct arena *a,
               struct err *err);
 struct service *cb_find(const struct cluster *c, const char *name);
 bool cb_in(const struct cb_set *set, const struct service *s);
+/* The members as they were seen last, so that a cluster of 8.0 or later refuses what was decided on
+ * others. */
+void cb_expect_members(struct buf *form, const struct cluster *c);
 /* "cb1:8091, cb2:8091", in a. */
 const char *cb_names(struct arena *a, const struct cb_set *set);
 
@@ -222,12 +238,15 @@ int cb_pause(struct doing *d, int percent, const char *waiting_for, struct err *
 struct cb_operation {
     const char *kind; /* subtype in the task list */
     const char *path; /* of the request that begins it */
-    char *(*form)(struct doing *d,
-                  struct err *err); /* its body, from the cluster as seen last; NULL: err */
-    const char *base;               /* whom to ask; NULL: the address that answered last */
-    bool stoppable;                 /* an interrupt of the plan stops it */
+    /* Its body, from the cluster as seen last; NULL: err. moves: whom it keeps, or fails over. */
+    char *(*form)(struct doing *d, char moves[CB_MOVES], struct err *err);
+    const char *base; /* whom to ask; NULL: the address that answered last */
+    bool stoppable;   /* an interrupt of the plan stops it */
     /* Is the store in the state the operation leads to? *why: what is missing. */
     bool (*reached)(struct doing *d, const char **why);
+    /* That part of it without which no success is told, whatever the store says of the operation.
+     */
+    bool (*effective)(struct doing *d, const char **why);
 };
 int cb_operate(struct doing *d, const struct cb_operation *op, struct err *err);
 enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct err *err);

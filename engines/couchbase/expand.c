@@ -136,23 +136,74 @@ static int expand_recover(const struct intent *in, const struct cluster *c, stru
     return 0;
 }
 
-static void add_join(struct plan *p, const struct cluster *c, const struct intent *in,
-                     const char *address)
+/* The Enterprise Edition takes nodes in by their secure port only. */
+static const char *join_hostname(struct plan *p, const struct cluster *c, const char *address)
 {
-    const struct json *services = json_get(in->args, "services");
+    const char *port = strrchr(address, ':');
+    int host = (int)(port - address);
+
+    if (cb_is_enterprise(c) && (strcmp(port, ":8091") == 0 || strcmp(port, ":18091") == 0))
+        return arena_printf(&p->arena, "https://%.*s:18091", host, address);
+    return address;
+}
+
+/* Services by Couchbase's names, or by those of its command line. */
+static int join_services(const struct intent *in, const struct cluster *c, struct json *args,
+                         struct err *err)
+{
+    static const char *const names[][2] = {
+        {"kv", "kv"},         {"data", "kv"},           {"n1ql", "n1ql"},
+        {"query", "n1ql"},    {"index", "index"},       {"fts", "fts"},
+        {"search", "fts"},    {"cbas", "cbas"},         {"analytics", "cbas"},
+        {"backup", "backup"}, {"eventing", "eventing"}, {"arbiter", "arbiter"},
+    };
+    const struct json *given = json_get(in->args, "services");
+    struct json *list = json_array();
+
+    JSON_FOREACH (word, given) {
+        const char *name = NULL;
+        for (size_t i = 0; i < sizeof names / sizeof *names && json_value_str(word); i++)
+            name = strcmp(names[i][0], json_value_str(word)) == 0 ? names[i][1] : name;
+        if (name == NULL) {
+            err_set(err, ERR_INPUT, "there is no service \"%s\"",
+                    json_value_str(word) ? json_value_str(word) : "");
+            err_advise(err, "services are kv (data), n1ql (query), index, fts (search), cbas "
+                            "(analytics), eventing, backup, or arbiter alone");
+        } else if (strcmp(name, "arbiter") == 0 && json_len(given) > 1) {
+            err_set(err, ERR_INPUT, "an arbiter runs no other service");
+        } else if (strcmp(name, "arbiter") == 0 && (cb_version(c) < 706 || !cb_is_enterprise(c))) {
+            err_set(err, ERR_INPUT, "arbiters need version 7.6, Enterprise Edition");
+        } else {
+            json_push_str(list, name);
+            continue;
+        }
+        json_free(list);
+        return -1;
+    }
+    if (json_is_array(given))
+        json_set(args, "services", list);
+    else
+        json_free(list);
+    return 0;
+}
+
+static int add_join(struct plan *p, const struct cluster *c, const struct intent *in,
+                    const char *address, struct err *err)
+{
     const char *group = json_str(in->args, "group");
     struct json *args = json_object();
     struct task *t = plan_add_task(p, plan_last_wave(p) + 1, "add-node", address, "cluster");
 
-    (void)c;
-    json_set_str(args, "address", address);
-    if (json_is_array(services))
-        json_set(args, "services", json_copy(services));
-    json_set_str(args, "group", group);
     t->args = plan_own(p, args);
+    if (join_services(in, c, args, err) != 0)
+        return -1;
+    json_set_str(args, "address", address);
+    json_set_str(args, "hostname", join_hostname(p, c, address));
+    json_set_str(args, "group", group);
     task_what(p, t, "add %s to the cluster%s%s", address, group ? ", in group " : "",
               group ? group : "");
     t->why = "it carries nothing before the rebalance";
+    return 0;
 }
 
 static int expand_add(const struct intent *in, const struct cluster *c, struct plan *p,
@@ -167,7 +218,8 @@ static int expand_add(const struct intent *in, const struct cluster *c, struct p
         return err_set(err, ERR_INPUT, "there is no server group \"%s\"", group);
     address = arena_printf(&p->arena, strchr(host, ':') && host[0] != '[' ? "[%s]:%lld" : "%s:%lld",
                            host, (long long)json_int(in->args, "port", 8091));
-    add_join(p, c, in, address);
+    if (add_join(p, c, in, address, err) != 0)
+        return -1;
     if (json_bool(in->args, "rebalance", false))
         add_rebalance(p, c, &(struct rebalance){.joining = address});
     return 0;
@@ -248,12 +300,18 @@ static int expand_swap(const struct intent *in, const struct cluster *c, struct 
         if (strchr(to, ':') == NULL)
             to = arena_printf(&p->arena, "%s:8091", to);
         join = json_object();
-        if (json_is_array(json_get(from->raw, "services")))
+        if (json_len(json_get(from->raw, "services")) > 0) {
             json_set(join, "services", json_copy(json_get(from->raw, "services")));
+        } else { /* without services it is an arbiter */
+            struct json *none = json_array();
+            json_push_str(none, "arbiter");
+            json_set(join, "services", none);
+        }
         if (n != NULL && n->zone[0])
             json_set_str(join, "group", n->zone);
         add.args = plan_own(p, join);
-        add_join(p, c, &add, to);
+        if (add_join(p, c, &add, to, err) != 0)
+            return -1;
     }
     add_rebalance(p, c, &(struct rebalance){.leaving = leaving, .joining = to});
     return 0;

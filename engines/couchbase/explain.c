@@ -90,7 +90,7 @@ static void explain_rebalance(struct teller *x)
 
 static void explain_add(struct teller *x)
 {
-    const char *address = json_str(x->t->args, "address"), *group = json_str(x->t->args, "group");
+    const char *address = json_str(x->t->args, "hostname"), *group = json_str(x->t->args, "group");
     static const char *const words[][2] = {
         {"kv", "data"}, {"n1ql", "query"}, {"cbas", "analytics"}, {"arbiter", "manager-only"}};
     const char *services = "";

@@ -11,18 +11,29 @@
 #include "kvsh/fs.h"
 #include "kvsh/meta.h"
 
+static bool has_members(const struct json *doc)
+{
+    return json_str(json_first(json_get(doc, "nodes")), "otpNode") != NULL;
+}
+
+static bool has_operation(const struct json *doc)
+{
+    return cb_rebalance_task(doc) != NULL;
+}
+
 static const struct part {
     const char *name, *path;
     bool needed;
+    bool (*tells)(const struct json *doc); /* what it is asked for; NULL: anything will do */
 } parts[] = {
-    {"default", "/pools/default", true},
-    {"tasks", "/pools/default/tasks?rebalanceStatusTimeout=2000", true},
-    {"nodeStatuses", "/nodeStatuses", false},
-    {"terse", "/pools/default/terseClusterInfo", false},
-    {"buckets", "/pools/default/buckets?skipMap=true", true},
-    {"groups", "/pools/default/serverGroups", false},
-    {"autoFailover", "/settings/autoFailover", false},
-    {"pendingRetry", "/pools/default/pendingRetryRebalance", false},
+    {"default", "/pools/default", true, has_members},
+    {"tasks", "/pools/default/tasks?rebalanceStatusTimeout=2000", true, has_operation},
+    {"nodeStatuses", "/nodeStatuses", false, json_is_object},
+    {"terse", "/pools/default/terseClusterInfo", false, json_is_object},
+    {"buckets", "/pools/default/buckets?skipMap=true", true, json_is_array},
+    {"groups", "/pools/default/serverGroups", false, json_is_object},
+    {"autoFailover", "/settings/autoFailover", false, json_is_object},
+    {"pendingRetry", "/pools/default/pendingRetryRebalance", false, json_is_object},
 };
 #define N_PARTS (sizeof parts / sizeof *parts)
 
@@ -30,6 +41,7 @@ struct gathering {
     struct json *raw;
     const char *base;
     struct err err; /* of the first needed part that is missing */
+    bool denied;    /* credentials were not accepted */
 };
 
 static void gather(void *arg, size_t i, struct http_response *resp)
@@ -40,14 +52,21 @@ static void gather(void *arg, size_t i, struct http_response *resp)
     struct err why = resp->err;
     struct json *doc = NULL;
 
-    if (why.code == ERR_OK && resp->status != 200)
+    if (why.code == ERR_OK && resp->status != 200) {
         cb_refused(resp, &r, &why);
-    else if (why.code == ERR_OK && (doc = json_parse(resp->body, resp->len, &why)) == NULL)
+        g->denied = g->denied || why.code == ERR_DENIED;
+    } else if (why.code == ERR_OK && (doc = json_parse(resp->body, resp->len, &why)) == NULL) {
         err_set(&why, ERR_UNREACHABLE, "%s: answers %s with what is no JSON", cb_host(g->base),
                 part->path);
-    else if (why.code != ERR_OK) {
+    } else if (why.code != ERR_OK) {
         why.code = why.code == ERR_IN_DOUBT ? ERR_UNREACHABLE : why.code;
         err_prepend(&why, "%s", cb_host(g->base));
+    }
+    if (doc != NULL && part->tells != NULL && !part->tells(doc)) {
+        err_set(&why, ERR_UNREACHABLE, "%s: answers %s with what a cluster manager does not say",
+                cb_host(g->base), part->path);
+        json_free(doc);
+        doc = NULL;
     }
     if (doc != NULL)
         json_set(g->raw, part->name, doc);
@@ -87,6 +106,11 @@ static int check_identity(const char *base, const struct json *pools, const stru
     const char *uuid = json_str(pools, "uuid");
     const char *known = json_str(meta_doc(docs, "store", "store"), "uuid");
 
+    if (json_get(pools, "pools") == NULL) {
+        err_set(err, ERR_UNREACHABLE, "%s: what answers there is no Couchbase cluster manager",
+                cb_host(base));
+        return err_advise(err, "check host and port: 8091, or 18091 with https");
+    }
     if (json_len(json_get(pools, "pools")) == 0) {
         err_set(err, ERR_REFUSED, "%s: this node belongs to no cluster", cb_host(base));
         return err_advise(err, "it was reset, or never initialised; check the addresses of the "
@@ -123,6 +147,7 @@ static struct json *ask(struct connection *cn, const char *base, const struct js
     struct json *pools = NULL, *buckets = NULL;
     struct err ignored = ERR_INIT;
 
+    cn->was_denied = false;
     if (cb_get(cn, base, "/pools", &pools, err) != 0 ||
         check_identity(base, pools, docs, err) != 0) {
         json_free(pools);
@@ -132,6 +157,7 @@ static struct json *ask(struct connection *cn, const char *base, const struct js
     json_set(g.raw, "pools", pools);
     if (gather_all(cn, &g) != 0) {
         *err = g.err;
+        cn->was_denied = g.denied;
         json_free(g.raw);
         return NULL;
     }
@@ -175,7 +201,7 @@ int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c
         if (raw == NULL) {
             if (first.code == ERR_OK || (first.code == ERR_UNREACHABLE && why.code != first.code))
                 first = why;
-            if (why.code == ERR_DENIED)
+            if (why.code == ERR_DENIED && cn->was_denied)
                 break; /* the same credentials would be refused everywhere, and may lock the user */
             continue;
         }

@@ -20,6 +20,7 @@
 #define POLL_MS 250
 #define SILENCE_MS 60000 /* how long nobody may answer before the outcome is in doubt */
 #define GRACE_MS 10000   /* how long reports may be late */
+#define FRESH_MS 1100    /* after that the answer to a question is not older than the question */
 #define STOP_MS 60000
 
 int cb_look(struct doing *d, struct err *err)
@@ -83,6 +84,8 @@ int cb_send(struct doing *d, const struct cb_send *s, struct json **answer, stru
         rc = err_set(err, ERR_IN_DOUBT, "%s: answered with a page for people", cb_host(r.base));
     } else if (rc == 0 && answer != NULL && resp.len > 0) {
         *answer = json_parse(resp.body, resp.len, &ignored);
+        if (*answer == NULL)
+            rc = err_set(err, ERR_IN_DOUBT, "%s: answered with what is no JSON", cb_host(r.base));
     }
     tell(d, s, r.base, rc == 0 ? "200" : err->text);
     http_response_release(&resp);
@@ -207,7 +210,7 @@ static bool is_ours(struct cb_memo *m, const struct json *task, const char *kind
     if (m->id[0])
         return strcmp(m->id, id) == 0;
     if (status == NULL || strcmp(status, m->before) == 0 || subtype == NULL ||
-        strcmp(subtype, kind) != 0)
+        strcmp(subtype, kind) != 0 || cb_moves_differ(json_get(task, "nodesInfo"), m, kind))
         return false;
     snprintf(m->id, sizeof m->id, "%s", id);
     return true;
@@ -272,9 +275,26 @@ static int ended_well(struct doing *d, const struct cb_operation *op, const stru
         }
         time_sleep_ms(POLL_MS); /* what a node tells may be a second old */
     }
+    if (why != NULL && op->effective != NULL && !op->effective(d, &why)) {
+        forget(d);
+        err_set(err, ERR_FAILED, "the cluster says that the %s completed, but %s",
+                cb_operation_name(op->kind), why);
+        return err_advise(err, "show topology and show events tell more");
+    }
     snprintf(d->p->result, sizeof d->p->result, "%s %.32s completed%s%.100s",
              cb_operation_name(op->kind), m->id, why ? "; still open: " : "", why ? why : "");
     return 0;
+}
+
+/* Only one thing runs at a time: what runs is not ours, and no trace of ours came before it. */
+static int ended_by_others(struct doing *d, const struct cb_operation *op, struct err *err)
+{
+    forget(d);
+    err_set(
+        err, ERR_FAILED,
+        "the cluster began no %s for this plan: an operation that is not this plan's is running",
+        cb_operation_name(op->kind));
+    return err_advise(err, "show tasks follows it; execute the plan when it has ended");
 }
 
 /* Nothing tells how it ended: the state of the cluster has to. */
@@ -283,9 +303,11 @@ static int ended_unseen(struct doing *d, const struct cb_operation *op, const st
 {
     const char *why = NULL;
 
+    if (st->other_runs && m->id[0] == '\0' && !m->blind)
+        return ended_by_others(d, op, err);
     if (cb_look(d, err) != 0)
         return -1;
-    if (op->reached(d, &why)) {
+    if ((!st->other_runs || m->id[0]) && op->reached(d, &why)) {
         snprintf(d->p->result, sizeof d->p->result,
                  "the cluster is as it should be; which operation made it so is not known");
         return 0;
@@ -295,8 +317,8 @@ static int ended_unseen(struct doing *d, const struct cb_operation *op, const st
         failed.outcome = CB_FAILED;
         return ended_badly(d, op, &failed, err);
     }
-    err_set(err, ERR_IN_DOUBT, "the %s is not running any more and nothing tells how it ended: %s",
-            cb_operation_name(op->kind), why);
+    err_set(err, ERR_IN_DOUBT, "the %s is not running any more and nothing tells how it ended%s%s",
+            cb_operation_name(op->kind), why ? ": " : "", why ? why : "");
     return err_advise(err, "show tasks and show events tell more");
 }
 
@@ -322,7 +344,8 @@ int cb_stop(struct doing *d, bool unsafe, struct err *err)
         d->p->report(d->p, -1, "the operation to stop");
         time_sleep_ms(POLL_MS);
     }
-    err_set(err, ERR_IN_DOUBT, "asked to stop, but %d s later it still runs", STOP_MS / 1000);
+    err_set(err, ERR_IN_DOUBT, "the operation was asked to stop, but %d s later it still runs",
+            STOP_MS / 1000);
     return err_advise(err, "show tasks follows it");
 }
 
@@ -341,7 +364,8 @@ static int interrupted(struct doing *d, const struct cb_operation *op, struct cb
     if (cb_stop(d, false, &why) != 0) {
         err_set(err, ERR_INTERRUPTED, "the %s goes on in the cluster: it could not be stopped: %s",
                 name, why.text);
-        return err_advise(err, "'plan stop-rebalance' tries again");
+        return err_advise(err, "'plan stop-rebalance' tries again, with -unsafe also without the "
+                               "node that leads it");
     }
     if (stand(d, m, op->kind, &st, &why) == 0 && st.outcome == CB_SUCCEEDED)
         return ended_well(d, op, m, err);
@@ -421,41 +445,51 @@ static int refuse_busy(struct doing *d, struct err *err)
     return 0;
 }
 
-static int mark(struct doing *d, struct cb_memo *m, struct err *err)
+/* How things are before anything is asked for. */
+static void mark(struct doing *d, struct cb_memo *m)
 {
     const struct json *task = cb_rebalance_task(cb_part(&d->c, "tasks"));
     const char *status = json_str(task, "statusId");
     struct json *events = NULL;
     struct err ignored = ERR_INIT;
-    int rc;
 
     *m = (struct cb_memo){0};
     snprintf(m->before, sizeof m->before, "%s", status ? status : "none");
     cb_get(d->cn, d->cn->base, "/events", &events, &ignored);
     cb_memo_mark(m, events);
     json_free(events);
-    rc = note(d, m, err);
-    return rc;
 }
 
-/* Sends the request once; after a "mismatch", which began nothing, once more with the members as
- * they are now. */
-static int ask(struct doing *d, const struct cb_operation *op, struct json **answer,
-               struct err *err)
+/* Began nothing, because the members are not those of the look before; for a rebalance, whose body
+ * names them all, the look may just have been a second old. */
+static bool is_mismatch(const struct cb_operation *op, int status, const struct err *err)
+{
+    return status == 400 && strcmp(op->kind, "rebalance") == 0 &&
+           (strstr(err->text, "list of members is not") != NULL ||
+            strstr(err->text, "Expected topology mismatch") != NULL);
+}
+
+/* Sends the request once; after a mismatch once more with the members as they are now. */
+static int ask(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+               struct json **answer, struct err *err)
 {
     for (int attempt = 1;; attempt++) {
-        char *form = op->form(d, err);
+        char *form = op->form(d, m->moves, err);
         struct cb_send s = {
             .request = {.method = "POST", .base = op->base, .path = op->path, .form = form}};
         int status = 0, rc;
         if (form == NULL)
             return -1;
         s.status = &status;
-        rc = cb_send(d, &s, answer, err);
+        rc = note(d, m, err);
+        if (rc == 0)
+            rc = cb_send(d, &s, answer, err);
         free(form);
-        if (rc == 0 || attempt > 1 || status != 400 ||
-            strstr(err->text, "list of members is not") == NULL || cb_look(d, err) != 0)
+        if (rc == 0 || attempt > 1 || !is_mismatch(op, status, err))
             return rc;
+        time_sleep_ms(FRESH_MS);
+        if (cb_look(d, err) != 0)
+            return -1;
     }
 }
 
@@ -466,9 +500,8 @@ static int begin(struct doing *d, const struct cb_operation *op, struct cb_memo 
     const char *id;
     int rc;
 
-    if (mark(d, m, err) != 0)
-        return -1;
-    rc = ask(d, op, &answer, err);
+    mark(d, m);
+    rc = ask(d, op, m, &answer, err);
     if (rc != 0) {
         if (err->code != ERR_IN_DOUBT)
             forget(d);
@@ -478,6 +511,8 @@ static int begin(struct doing *d, const struct cb_operation *op, struct cb_memo 
     if (id != NULL) {
         snprintf(m->id, sizeof m->id, "%s", id);
         rc = note(d, m, err);
+    } else if (tells && answer != NULL) {
+        rc = err_set(err, ERR_IN_DOUBT, "the cluster's answer does not tell what it began");
     } else if (tells) {
         forget(d);
         rc = err_set(err, ERR_FAILED,

@@ -58,6 +58,7 @@ int cb_get(struct connection *cn, const char *base, const char *path, struct jso
         goto out;
     if (resp.status != 200) {
         rc = cb_refused(&resp, &r, err);
+        cn->was_denied = err->code == ERR_DENIED;
         goto out;
     }
     *doc = json_parse(resp.body, resp.len, &why);

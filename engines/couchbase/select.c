@@ -49,6 +49,31 @@ const char *cb_names(struct arena *a, const struct cb_set *set)
     return text;
 }
 
+/* A list without members is left out. */
+static void expect(struct buf *form, const struct cluster *c, const char *name,
+                   bool (*is)(const struct service *s))
+{
+    struct buf list;
+
+    buf_init(&list, 0);
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (is(&c->services[i]))
+            buf_addf(&list, "%s%s", list.len > 0 ? "," : "", cb_otp(&c->services[i]));
+    }
+    if (list.len > 0)
+        cb_form(form, name, list.data);
+    buf_release(&list);
+}
+
+void cb_expect_members(struct buf *form, const struct cluster *c)
+{
+    if (cb_version(c) < 800)
+        return;
+    expect(form, c, "activeNodes", cb_is_active);
+    expect(form, c, "inactiveFailedNodes", cb_is_failed);
+    expect(form, c, "inactiveAddedNodes", cb_is_added);
+}
+
 static int unknown(const struct cluster *c, const char *name, struct err *err)
 {
     struct arena a = {0};

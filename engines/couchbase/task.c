@@ -78,10 +78,12 @@ static bool failed_over(struct doing *d, const char **why)
     return true;
 }
 
-static char *failover_form(struct doing *d, struct err *err)
+static char *failover_form(struct doing *d, char moves[CB_MOVES], struct err *err)
 {
+    bool unsafe = json_bool(d->t->args, "unsafe", false);
     struct buf b;
 
+    cb_moves_of(json_get(d->t->args, "otp"), moves);
     buf_init(&b, 0);
     JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
         const char *name = json_value_str(otp);
@@ -93,8 +95,10 @@ static char *failover_form(struct doing *d, struct err *err)
         }
         cb_form(&b, "otpNode", name);
     }
-    if (json_bool(d->t->args, "unsafe", false))
+    if (unsafe) /* who is left without a majority may see other members than we do */
         cb_form(&b, "allowUnsafe", "true");
+    else
+        cb_expect_members(&b, &d->c);
     return buf_take(&b);
 }
 
@@ -134,6 +138,7 @@ static struct cb_operation failover_operation(struct doing *d)
         .base = json_bool(d->t->args, "unsafe", false) ? survivor(d) : NULL,
         .stoppable = !hard,
         .reached = failed_over,
+        .effective = failed_over,
     };
 }
 
@@ -198,9 +203,22 @@ static int check_members(struct doing *d, struct err *err)
     return 0;
 }
 
-static char *rebalance_form(struct doing *d, struct err *err)
+/* What a rebalance is for: who was to leave has left. */
+static bool ejected(struct doing *d, const char **why)
 {
-    struct json *known = json_array(), *eject = json_array();
+    JSON_FOREACH (otp, json_get(d->t->args, "eject")) {
+        const struct service *s = cb_by_otp(&d->c, json_value_str(otp));
+        if (s == NULL)
+            continue;
+        *why = arena_printf(&d->c.arena, "%s is still a member", s->id);
+        return false;
+    }
+    return true;
+}
+
+static char *rebalance_form(struct doing *d, char moves[CB_MOVES], struct err *err)
+{
+    struct json *known = json_array(), *eject = json_array(), *keep = json_array();
     char *text = NULL, *list;
     struct buf b;
 
@@ -210,7 +228,10 @@ static char *rebalance_form(struct doing *d, struct err *err)
             json_push_str(known, otp);
             if (in_list(json_get(d->t->args, "eject"), otp))
                 json_push_str(eject, otp);
+            else if (!cb_is_failed(&d->c.services[i]))
+                json_push_str(keep, otp);
         }
+        cb_moves_of(keep, moves);
         buf_init(&b, 0);
         list = joined(known);
         cb_form(&b, "knownNodes", list);
@@ -218,10 +239,13 @@ static char *rebalance_form(struct doing *d, struct err *err)
         list = joined(eject);
         cb_form(&b, "ejectedNodes", list);
         free(list);
+        if (cb_is_enterprise(&d->c))
+            cb_expect_members(&b, &d->c);
         text = buf_take(&b);
     }
     json_free(known);
     json_free(eject);
+    json_free(keep);
     return text;
 }
 
@@ -231,6 +255,7 @@ static const struct cb_operation rebalance_operation = {
     .form = rebalance_form,
     .stoppable = true,
     .reached = rebalanced,
+    .effective = ejected,
 };
 
 static int do_rebalance(struct doing *d, struct err *err)
@@ -303,11 +328,8 @@ static int do_eject(struct doing *d, struct err *err)
 
 /* --- add-node --- */
 
-/* A node added by its secure port may call itself by the plain one. */
-static bool is_added_node(struct doing *d)
+static bool is_member_at(struct doing *d, const char *address)
 {
-    const char *address = json_str(d->t->args, "address");
-
     if (cb_find(&d->c, address) != NULL)
         return true;
     for (size_t i = 0; i < d->c.n_services && address != NULL; i++) {
@@ -319,6 +341,23 @@ static bool is_added_node(struct doing *d)
             return true;
     }
     return false;
+}
+
+/* A node added by its secure port may call itself by the plain one. */
+static bool is_added_node(struct doing *d)
+{
+    const char *asked = json_str(d->t->args, "hostname");
+
+    return is_member_at(d, json_str(d->t->args, "address")) ||
+           is_member_at(d, asked ? cb_host(asked) : NULL);
+}
+
+/* As the cluster wants it; plans made by earlier versions have the address only. */
+static const char *join_hostname(struct doing *d)
+{
+    const char *asked = json_str(d->t->args, "hostname");
+
+    return asked ? asked : json_str(d->t->args, "address");
 }
 
 static const char *join_path(struct doing *d)
@@ -351,7 +390,7 @@ static int do_add_node(struct doing *d, struct err *err)
     }
     buf_init(&b, 0);
     buf_init(&shown, 0);
-    cb_form(&shown, "hostname", json_str(d->t->args, "address"));
+    cb_form(&shown, "hostname", join_hostname(d));
     if (json_is_array(services))
         cb_form(&shown, "services",
                 in_list(services, "arbiter") && json_len(services) == 1 ? "" : list);

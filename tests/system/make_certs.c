@@ -1,10 +1,12 @@
 /*
- * make_certs DIR: writes keys and certificates for the tests, all valid for an hour: server and
- * client, signed by ca; stranger, signed by itself. DIR/NAME.crt and DIR/NAME.key, 0600.
+ * make_certs DIR: writes keys and certificates for the tests, valid for an hour: server and client,
+ * signed by ca; stranger, signed by itself. Signed by ca as well: expired, since half an hour, and
+ * elsewhere, which names another host. DIR/NAME.crt and DIR/NAME.key, 0600.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 
 struct identity {
     const char *name;
+    int expires;      /* seconds from now; 0: an hour */
+    const char *host; /* NULL: 127.0.0.1 */
     gnutls_x509_privkey_t key;
     gnutls_x509_crt_t crt;
 };
@@ -56,11 +60,17 @@ static void make(struct identity *id, unsigned char serial, const struct identit
     must(gnutls_x509_crt_set_serial(id->crt, &serial, 1), "serial");
     must(gnutls_x509_crt_set_dn(id->crt, dn, NULL), "name");
     must(gnutls_x509_crt_set_activation_time(id->crt, now - 3600), "time");
-    must(gnutls_x509_crt_set_expiration_time(id->crt, now + 3600), "time");
+    must(gnutls_x509_crt_set_expiration_time(id->crt, now + (id->expires ? id->expires : 3600)),
+         "time");
     must(gnutls_x509_crt_set_basic_constraints(id->crt, issuer == id, -1), "constraints");
-    must(gnutls_x509_crt_set_subject_alt_name(id->crt, GNUTLS_SAN_IPADDRESS, address,
-                                              sizeof address, GNUTLS_FSAN_SET),
-         "address");
+    if (id->host != NULL)
+        must(gnutls_x509_crt_set_subject_alt_name(id->crt, GNUTLS_SAN_DNSNAME, id->host,
+                                                  (unsigned)strlen(id->host), GNUTLS_FSAN_SET),
+             "host");
+    else
+        must(gnutls_x509_crt_set_subject_alt_name(id->crt, GNUTLS_SAN_IPADDRESS, address,
+                                                  sizeof address, GNUTLS_FSAN_SET),
+             "address");
     must(gnutls_x509_crt_set_key(id->crt, id->key), "key");
     must(gnutls_x509_crt_sign2(id->crt, issuer->crt, issuer->key, GNUTLS_DIG_SHA256, 0), "sign");
 }
@@ -78,8 +88,10 @@ static void save(struct identity *id, const char *dir)
 int main(int argc, char **argv)
 {
     struct identity ca = {.name = "ca"}, server = {.name = "server"}, client = {.name = "client"},
-                    stranger = {.name = "stranger"};
-    struct identity *all[] = {&ca, &server, &client, &stranger};
+                    stranger = {.name = "stranger"},
+                    expired = {.name = "expired", .expires = -1800},
+                    elsewhere = {.name = "elsewhere", .host = "cb9.example"};
+    struct identity *all[] = {&ca, &server, &client, &stranger, &expired, &elsewhere};
 
     if (argc != 2) {
         fprintf(stderr, "usage: make_certs DIR\n");
@@ -89,6 +101,8 @@ int main(int argc, char **argv)
     make(&server, 2, &ca);
     make(&client, 3, &ca);
     make(&stranger, 4, &stranger);
+    make(&expired, 5, &ca);
+    make(&elsewhere, 6, &ca);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         save(all[i], argv[1]);
         gnutls_x509_crt_deinit(all[i]->crt);

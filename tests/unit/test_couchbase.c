@@ -65,15 +65,16 @@ static void refusals_have_codes(void)
         int status;
         enum err_code code;
     } cases[] = {
-        {"GET", 401, ERR_DENIED},    {"POST", 403, ERR_DENIED}, {"POST", 500, ERR_IN_DOUBT},
-        {"GET", 500, ERR_FAILED},    {"POST", 503, ERR_FAILED}, {"POST", 504, ERR_FAILED},
-        {"POST", 502, ERR_IN_DOUBT}, {"POST", 400, ERR_FAILED}, {"POST", 404, ERR_FAILED},
+        {"GET", 401, ERR_DENIED},      {"POST", 403, ERR_DENIED}, {"POST", 500, ERR_IN_DOUBT},
+        {"GET", 500, ERR_UNREACHABLE}, {"POST", 503, ERR_FAILED}, {"POST", 504, ERR_FAILED},
+        {"POST", 502, ERR_IN_DOUBT},   {"POST", 400, ERR_FAILED}, {"POST", 404, ERR_FAILED},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[] = "";
         const struct http_response resp = {.status = cases[i].status, .body = body};
-        const struct cb_request r = {.method = cases[i].method, .base = "http://cb1:8091"};
+        const struct cb_request r = {
+            .method = cases[i].method, .base = "http://cb1:8091", .path = "/pools"};
         struct err err = ERR_INIT;
         is_int(cb_refused(&resp, &r, &err), -1);
         is_int(err.code, cases[i].code);

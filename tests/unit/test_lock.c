@@ -63,7 +63,8 @@ static void the_refused_one_reads_who(void)
     is_int(err.code, ERR_LOCKED);
     is_str(err.text, "plan 1, Start RepNodes (1), is changing the store: running for 0 s as "
                      "process 4711");
-    is_str(err.advice, "wait for it with plan wait -id 1, or give -lock-wait SECONDS");
+    is_str(err.advice, "wait for it with plan wait -id 1, stop it with plan interrupt -id 1, or "
+                       "give -lock-wait SECONDS");
     ok(lock_plan(&two, b.journal, id, &err) < 0);
     is_int(err.code, ERR_LOCKED);
     is_str(err.text, "plan 1 is already RUNNING");
