@@ -10,6 +10,7 @@ import asyncio
 import json
 import socket
 import ssl
+from asyncio import sslproto
 from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Set, Tuple
 
@@ -182,6 +183,22 @@ async def send(writer: asyncio.StreamWriter, reply: Reply) -> None:
     writer.write(b"0\r\n\r\n")
     await writer.drain()
 
+
+
+
+def send_alerts() -> None:
+    """Lets TLS tell the other side why it refuses a handshake, as other servers do: asyncio drops
+    that with the connection."""
+    complete = getattr(sslproto.SSLProtocol, "_on_handshake_complete")
+
+    def flushed(self: Any, failure: Optional[BaseException]) -> None:
+        if failure is not None and hasattr(self, "_process_outgoing"):
+            getattr(self, "_process_outgoing")()
+        complete(self, failure)
+    setattr(sslproto.SSLProtocol, "_on_handshake_complete", flushed)
+
+
+send_alerts()
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
