@@ -153,8 +153,10 @@ static int guard_identity(const struct launch *l, const struct guard *g, struct 
                     "start %s on %s: its data is gone from %s, and it was the primary of %d slots: "
                     "started empty it would wipe its replicas",
                     l->id, l->node, l->env, who.slots);
-        return problem_advise(pb, "let a replica take over first, or bring the data back, then "
-                                  "repeat the start");
+        return problem_advise(pb,
+                              "'plan recover -service %s' lets a replica take over first; or bring "
+                              "the data back, then repeat the start",
+                              l->id);
     }
     if (l->node_id[0] && strcmp(who.id, l->node_id) != 0) {
         problem_set(pb, PROBLEM_DIFFERS,

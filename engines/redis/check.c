@@ -102,7 +102,8 @@ struct service *redis_successor(const struct cluster *c, const struct service *s
         long rank;
 
         if (r->shard == NULL || strcmp(r->shard, s->shard) != 0 || r->role != ROLE_REPLICA ||
-            r->status != STATUS_RUNNING || !r->in_sync || redis_selected(sel, r))
+            r->status != STATUS_RUNNING || !r->in_sync || redis_selected(sel, r) ||
+            !redis_is_known_to(s, r))
             continue;
         /* A sound directory first, then the node with the fewest primaries. */
         rank = (redis_dir_is_bad(c, r) ? 1000000 : 0) + (long)primaries_on(c, r->node) +
@@ -135,6 +136,36 @@ static void check_down(const struct cluster *c, const struct selection *sel, str
     redis_rule_settle(c, sel, f);
 }
 
+static bool takes_all(const struct cluster *c, const struct selection *sel)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (s->kind != KIND_RN || s->status != STATUS_RUNNING)
+            continue;
+        if (!redis_selected(sel, s))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* Meant as it is said; but said it must be. */
+static void check_whole_store(const struct cluster *c, const struct selection *sel,
+                              struct findings *f)
+{
+    for (size_t i = 0; i < sel->n; i++) {
+        const struct node *n = cluster_node(c, sel->v[i]->node);
+
+        if (n == NULL || n->status == STATUS_RUNNING || sel->v[i]->stopped_by != 0)
+            continue;
+        findings_add(f, SEVERITY_VIOLATION, "node-unreachable", sel->v[i]->id,
+                     "%s will not be stopped: %s", sel->v[i]->id, n->detail);
+        findings_remedy(f, "start the agent of %s first", n->id);
+    }
+}
+
 static void check_stop(const struct intent *in, const struct cluster *c, struct findings *f)
 {
     struct arena arena = {0};
@@ -143,9 +174,40 @@ static void check_stop(const struct intent *in, const struct cluster *c, struct 
 
     /* What cannot be selected is expand's to refuse. Stopping the whole store is meant as it is
      * said. */
-    if (redis_select(in, c, &arena, &sel, &err) == 0 && !sel.whole_store)
+    if (redis_select(in, c, &arena, &sel, &err) != 0)
+        sel.n = 0;
+    if (sel.n > 0 && takes_all(c, &sel)) {
+        findings_add(f, SEVERITY_VIOLATION, "store-down", c->store,
+                     "all %zu replication nodes of %s are down then: no key can be read or written",
+                     sel.n, c->store);
+        findings_remedy(f, "'plan start-service -all-rns -wait' brings the store back");
+    }
+    if (sel.whole_store)
+        check_whole_store(c, &sel, f);
+    else
         check_down(c, &sel, f);
     arena_release(&arena);
+}
+
+static void check_start_one(const struct cluster *c, const struct service *s,
+                            const struct selection *sel, struct findings *f)
+{
+    const char *obstacle;
+
+    if (s->status == STATUS_RUNNING)
+        return;
+    if (redis_dir_is_bad(c, s)) {
+        findings_add(f, SEVERITY_NOTE, "dir-unusable", s->id,
+                     "storage directory %s of %s on %s is %s", s->storage_dir, s->id, s->node,
+                     redis_dir_state(c, s));
+        return;
+    }
+    obstacle = redis_start_obstacle(c, s, sel, &f->arena);
+    if (obstacle == NULL)
+        return;
+    findings_add(f, SEVERITY_VIOLATION, "start", s->id, "a start alone will not do for %s: %s",
+                 s->id, obstacle);
+    findings_remedy(f, "'plan recover -service %s -wait' does what the evidence calls for", s->id);
 }
 
 static void check_start(const struct intent *in, const struct cluster *c, struct findings *f)
@@ -155,13 +217,8 @@ static void check_start(const struct intent *in, const struct cluster *c, struct
     struct err err = ERR_INIT;
 
     if (redis_select(in, c, &arena, &sel, &err) == 0) {
-        for (size_t i = 0; i < sel.n; i++) {
-            const struct service *s = sel.v[i];
-            if (s->status != STATUS_RUNNING && redis_dir_is_bad(c, s))
-                findings_add(f, SEVERITY_NOTE, "dir-unusable", s->id,
-                             "storage directory %s of %s on %s is %s", s->storage_dir, s->id,
-                             s->node, redis_dir_state(c, s));
-        }
+        for (size_t i = 0; i < sel.n; i++)
+            check_start_one(c, sel.v[i], &sel, f);
     }
     arena_release(&arena);
 }

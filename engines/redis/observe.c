@@ -18,6 +18,15 @@ const struct json *redis_live(const struct service *s)
     return json_is_object(live) ? live : NULL;
 }
 
+bool redis_is_known_to(const struct service *s, const struct service *o)
+{
+    const char *id = json_str(redis_live(o), "nodeId");
+
+    /* Who knows nobody is no witness. */
+    return id == NULL || json_len(json_get(redis_live(s), "nodes")) <= 1 ||
+           redis_member(s, id) != NULL;
+}
+
 bool redis_member_has_flag(const struct json *member, const char *flag)
 {
     JSON_FOREACH (f, json_get(member, "flags")) {

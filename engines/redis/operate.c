@@ -184,6 +184,11 @@ static void check_graceful(const struct cluster *c, const struct service *s, str
                      "%s is not in sync with its primary %s and cannot take over without loss",
                      s->id, master->id);
         findings_remedy(f, "wait until it is: 'verify configuration'");
+    } else if (!redis_is_known_to(master, s)) {
+        findings_add(f, SEVERITY_FATAL, "no-replica", s->id,
+                     "the primary %s does not know %s, and would drop the hand-over", master->id,
+                     s->id);
+        findings_remedy(f, "'plan recover -service %s' first", s->id);
     }
     redis_rule_headroom(c, s, f);
     redis_rule_settle(c, &none, f);
@@ -235,8 +240,11 @@ static void check_failover_one(const struct intent *in, const struct cluster *c,
 {
     if (!redis_rule_reachable(c, s, f))
         return;
-    if (s->role == ROLE_MASTER && redis_owns_slots(s))
+    if (s->role == ROLE_MASTER && redis_owns_slots(s)) {
+        findings_add(f, SEVERITY_NOTE, "is-primary", s->id, "%s is the primary of %s already",
+                     s->id, s->shard);
         return;
+    }
     if (s->status != STATUS_RUNNING || s->role != ROLE_REPLICA) {
         findings_add(f, SEVERITY_FATAL, "no-replica", s->id,
                      "%s cannot take over: it is %s, and no replica of %s", s->id,

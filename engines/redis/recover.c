@@ -18,6 +18,7 @@ enum choice {
     CHOICE_RESTART, /* stop, start */
     CHOICE_REFILL,  /* stop, wipe, start: copies from the primary */
     CHOICE_REJOIN,  /* stop, wipe with identity, join again */
+    CHOICE_MEET,    /* introduce it to those who have forgotten it */
     CHOICE_NONE,    /* nothing that kvsh should do by itself */
 };
 
@@ -109,6 +110,16 @@ static struct diagnosis lone_member(const struct patient *p)
                                      "again as a new member and copies the shard"};
 }
 
+/* Services that run and do not know the patient: they were told to forget it. */
+static size_t strangers_to(const struct patient *p)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->c->n_services; i++)
+        n += &p->c->services[i] != p->s && !redis_is_known_to(&p->c->services[i], p->s);
+    return n;
+}
+
 static struct diagnosis running(const struct patient *p)
 {
     const struct json *live = redis_live(p->s);
@@ -122,6 +133,13 @@ static struct diagnosis running(const struct patient *p)
         json_int(live, "knownNodes", 2) <= 1 ||
         (p->s->role != ROLE_REPLICA && !redis_owns_slots(p->s)) || p->s->role == ROLE_UNKNOWN)
         return lone_member(p);
+    if (strangers_to(p) > 0)
+        return (struct diagnosis){
+            .choice = CHOICE_MEET,
+            .why = arena_printf(p->arena,
+                                "it runs with its data, but %zu other services have "
+                                "forgotten it",
+                                strangers_to(p))};
     if (p->s->role == ROLE_REPLICA && !p->s->in_sync && p->other == NULL)
         return none("it is a replica whose primary does not answer",
                     "recover its primary, or make it primary: plan failover -mode hard");
@@ -294,6 +312,64 @@ static struct diagnosis diagnose(struct patient *p)
     return d;
 }
 
+const char *redis_way_back(const struct cluster *c, const struct service *s, struct arena *arena)
+{
+    struct patient p = {.c = c, .s = s, .sel = &(struct selection){0}, .arena = arena};
+    struct diagnosis d = diagnose(&p);
+
+    switch (d.choice) {
+    case CHOICE_NOTHING:
+    case CHOICE_AWAIT:
+        return "wait, and verify again";
+    case CHOICE_NONE:
+        return d.remedy;
+    case CHOICE_START:
+        if (d.heir == NULL && !d.after_primary)
+            return arena_printf(arena, "'plan start-service -service %s -wait'", s->id);
+        /* fall through */
+    default:
+        return arena_printf(arena, "'plan recover -service %s -wait' (%s)", s->id, d.why);
+    }
+}
+
+const char *redis_start_obstacle(const struct cluster *c, const struct service *s,
+                                 const struct selection *sel, struct arena *arena)
+{
+    struct patient p = {.c = c, .s = s, .sel = sel, .arena = arena};
+    struct diagnosis d;
+
+    if (s->raw == NULL || redis_live(s) != NULL || json_int(s->raw, "pid", 0) > 0)
+        return NULL;
+    d = diagnose(&p);
+    return d.choice == CHOICE_START && d.heir == NULL ? NULL : d.why;
+}
+
+const char *redis_way_to_primary(const struct cluster *c, const char *shard, struct arena *arena)
+{
+    const struct service *best = NULL, *dead = NULL;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        struct patient p = {.c = c, .s = s, .sel = &(struct selection){0}, .arena = arena};
+
+        if (s->shard == NULL || strcmp(s->shard, shard) != 0)
+            continue;
+        if (s->role == ROLE_REPLICA && s->status == STATUS_RUNNING &&
+            (best == NULL || s->sequence > best->sequence))
+            best = s;
+        else if (s->status != STATUS_RUNNING && diagnose(&p).choice != CHOICE_NONE)
+            dead = s;
+    }
+    if (best != NULL)
+        return arena_printf(arena,
+                            "give the other primaries a moment to elect one, or 'plan failover "
+                            "-service %s -mode hard -wait'",
+                            best->id);
+    if (dead != NULL)
+        return redis_way_back(c, dead, arena);
+    return "bring back one of its services; their own findings say what each needs";
+}
+
 static int select_patients(const struct intent *in, const struct cluster *c, struct arena *arena,
                            struct selection *sel, struct err *err)
 {
@@ -309,6 +385,27 @@ static int select_patients(const struct intent *in, const struct cluster *c, str
             *ARENA_PUSH(arena, sel->v, sel->n) = s;
     }
     return 0;
+}
+
+static const char *choice_text(const struct patient *p, const struct diagnosis *d)
+{
+    static const char *const words[] = {
+        [CHOICE_NOTHING] = "nothing to do",
+        [CHOICE_AWAIT] = "wait until it is in sync",
+        [CHOICE_START] = "start",
+        [CHOICE_RESTART] = "stop and start",
+        [CHOICE_REFILL] = "wipe and refill from the primary",
+        [CHOICE_REJOIN] = "wipe and rejoin with a new identity",
+        [CHOICE_MEET] = "introduce it to the others again",
+        [CHOICE_NONE] = "none",
+    };
+    const char *word = words[d->choice];
+
+    if (d->choice == CHOICE_START && p->other != NULL)
+        word = "start and wait for its copy of the shard";
+    if (d->heir == NULL)
+        return word;
+    return arena_printf(p->arena, "%s takes over from it, then %s", d->heir->id, word);
 }
 
 void redis_check_recover(const struct intent *in, const struct cluster *c, struct findings *f)
@@ -329,8 +426,8 @@ void redis_check_recover(const struct intent *in, const struct cluster *c, struc
             continue;
         d = diagnose(&p);
         if (d.choice != CHOICE_NONE) {
-            findings_add(f, SEVERITY_NOTE, "evidence", p.s->id, "%s: %s; so %s", p.s->id,
-                         d.evidence, d.why);
+            findings_add(f, SEVERITY_NOTE, "evidence", p.s->id, "seen: %s; choice: %s (%s)",
+                         d.evidence, choice_text(&p, &d), d.why);
             continue;
         }
         hopeless++;
@@ -355,23 +452,47 @@ static int add_heir(struct plan *p, const struct cluster *c, const struct servic
     return 2;
 }
 
+static struct json *peer_of(const struct cluster *c, const struct service *s)
+{
+    struct json *peer = json_object();
+
+    json_set_str(peer, "host", cluster_node(c, s->node)->host);
+    json_set_int(peer, "port", s->port);
+    json_set_int(peer, "busPort", s->bus_port);
+    return peer;
+}
+
 static struct json *peers_of(const struct cluster *c, const struct service *s)
 {
     struct json *peers = json_array();
 
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *o = &c->services[i];
-        const struct node *n = cluster_node(c, o->node);
-        struct json *peer;
-        if (o == s || o->status != STATUS_RUNNING || o->kind != KIND_RN || n == NULL)
-            continue;
-        peer = json_object();
-        json_set_str(peer, "host", n->host);
-        json_set_int(peer, "port", o->port);
-        json_set_int(peer, "busPort", o->bus_port);
-        json_push(peers, peer);
+        if (o != s && o->status == STATUS_RUNNING && o->kind == KIND_RN &&
+            cluster_node(c, o->node) != NULL)
+            json_push(peers, peer_of(c, o));
     }
     return peers;
+}
+
+/* Who does not know it asks for it: it knows them, and would not ask. */
+static void add_introductions(struct plan *p, const struct cluster *c, const struct service *s,
+                              const char *why)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *o = &c->services[i];
+        struct json *peers;
+        struct task *t;
+
+        if (o == s || o->status != STATUS_RUNNING || redis_is_known_to(o, s))
+            continue;
+        peers = json_array();
+        json_push(peers, peer_of(c, s));
+        t = plan_add_task(p, 1, "meet", o->id, o->node);
+        redis_task_arg(p, t, "peers", peers);
+        task_what(p, t, "introduce %s to %s", s->id, o->id);
+        t->why = why;
+    }
 }
 
 /* Forgotten by the others, started as nobody, introduced, told whom to follow. */
@@ -411,7 +532,11 @@ static void add_treatment(struct plan *p, const struct cluster *c, const struct 
 
     if (d->choice == CHOICE_NOTHING || d->choice == CHOICE_NONE)
         return;
-    if (d->choice == CHOICE_AWAIT) {
+    if (d->choice == CHOICE_MEET) {
+        add_introductions(p, c, s, why);
+        wave = 2;
+    }
+    if (d->choice == CHOICE_AWAIT || d->choice == CHOICE_MEET) {
         t = plan_add_task(p, wave, "await", s->id, s->node);
         task_what(p, t, "wait until %s is in sync", s->id);
         t->why = why;

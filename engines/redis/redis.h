@@ -74,6 +74,8 @@ const struct json *redis_live(const struct service *s);
 bool redis_owns_slots(const struct service *s);
 /* Entry of node id `id` in the list of members that s reports, or NULL. */
 const struct json *redis_member(const struct service *s, const char *id);
+/* Does s, as far as it was asked, list o? A hand-over to whom it does not know is dropped. */
+bool redis_is_known_to(const struct service *s, const struct service *o);
 bool redis_member_has_flag(const struct json *member, const char *flag);
 /* "sn1 at 127.0.0.1:13230", in the cluster's arena. */
 const char *redis_where(struct cluster *c, const struct node *n);
@@ -180,6 +182,14 @@ int redis_expand_cleanup(const struct intent *in, const struct cluster *c, struc
 int redis_expand_verify_data(const struct intent *in, const struct cluster *c, struct plan *p,
                              struct err *err);
 void redis_check_recover(const struct intent *in, const struct cluster *c, struct findings *f);
+/* What brings service s back, as a command that will not be refused, or what is to be done first.
+ */
+const char *redis_way_back(const struct cluster *c, const struct service *s, struct arena *arena);
+/* Why a start of s together with the selection will not do, or NULL. */
+const char *redis_start_obstacle(const struct cluster *c, const struct service *s,
+                                 const struct selection *sel, struct arena *arena);
+/* What brings a shard without a primary back. */
+const char *redis_way_to_primary(const struct cluster *c, const char *shard, struct arena *arena);
 void redis_check_cleanup(const struct intent *in, const struct cluster *c, struct findings *f);
 
 /* Tasks that several plans are made of. */

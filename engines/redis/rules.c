@@ -170,6 +170,30 @@ bool redis_rule_reachable(const struct cluster *c, const struct service *s, stru
     return false;
 }
 
+/* Told once for each shard: of the first of its services in the selection that runs. */
+static void rule_last_copy(const struct cluster *c, const struct service *s,
+                           const struct selection *sel, struct findings *f)
+{
+    size_t all = all_copies(c, s->shard), with = 0;
+
+    for (size_t i = 0; i < sel->n; i++) {
+        const struct service *o = sel->v[i];
+        if (!is_of(o, s->shard) || o->status != STATUS_RUNNING)
+            continue;
+        if (with++ == 0 && o != s)
+            return;
+    }
+    findings_add(f, SEVERITY_CONFIRM, "last-copy", s->id,
+                 "without %s%s shard %s has no live copy: 0 of %zu left, its hash slots are "
+                 "served by nobody",
+                 s->id, with > 1 ? " and the others named" : "", s->shard, all);
+    if (with > 1)
+        findings_remedy(f, "leave one of %s running", s->shard);
+    else
+        findings_remedy(
+            f, "bring another service of %s back first: 'verify configuration' says how", s->shard);
+}
+
 void redis_rule_copies(const struct cluster *c, const struct service *s,
                        const struct selection *sel, struct findings *f)
 {
@@ -177,12 +201,7 @@ void redis_rule_copies(const struct cluster *c, const struct service *s,
     const struct service *heir;
 
     if (left == 0) {
-        findings_add(f, SEVERITY_CONFIRM, "last-copy", s->id,
-                     "without %s shard %s has no live copy: 0 of %zu left, its hash slots are "
-                     "served by nobody",
-                     s->id, s->shard, all);
-        findings_remedy(f, "start another service of %s first; 'show topology' lists them",
-                        s->shard);
+        rule_last_copy(c, s, sel, f);
         return;
     }
     heir = s->role == ROLE_MASTER ? redis_successor(c, s, sel) : NULL;

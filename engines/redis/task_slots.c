@@ -208,9 +208,33 @@ static int tidy_slot(struct tidying *t, struct err *err)
 
 /* --- tidy-slots --- */
 
-/* Marks slots with flags, and slots in which a primary holds keys it does not own. */
+/* Slots that are declared for a shard, and nobody says he owns them. */
+static void find_unowned(const struct tidying *t, bool *untidy)
+{
+    const struct cluster *c = &t->d->c;
+
+    for (size_t i = 0; i < c->n_shards; i++) {
+        for (size_t k = 0; k < c->shards[i].n_slots; k++) {
+            const struct slot_range *r = &c->shards[i].slots[k];
+            for (int slot = r->first; slot <= r->last && slot < REDIS_SLOTS; slot++)
+                untidy[slot] = true;
+        }
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        JSON_FOREACH (range, json_get(myself(t->masters[i]), "slots")) {
+            int64_t last = json_value_int(json_at(range, 1), -1);
+            for (int64_t slot = json_value_int(json_at(range, 0), 0);
+                 slot >= 0 && slot <= last && slot < REDIS_SLOTS; slot++)
+                untidy[slot] = false;
+        }
+    }
+}
+
+/* Marks slots with flags, slots of nobody, and slots in which a primary holds keys it does not own.
+ */
 static int find_untidy(struct tidying *t, bool *untidy, struct err *err)
 {
+    find_unowned(t, untidy);
     for (size_t i = 0; i < t->n; i++) {
         struct json *answer = NULL;
 

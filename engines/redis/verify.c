@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define START_ALL "'plan start-service -all-rns -wait' starts the whole store"
+
 static bool dir_is_bad(const char *state)
 {
     return state != NULL && strcmp(state, "ok") != 0;
@@ -68,33 +70,85 @@ static void verify_admin(const struct cluster *c, const struct service *s, struc
     }
 }
 
+/* The files of a running service are not those on its disk, or there is no room for more. */
+static void remedy_running(const struct cluster *c, struct service *s, const char *state, bool own,
+                           struct findings *f)
+{
+    const struct selection alone = {.v = &s, .n = 1};
+
+    if (strcmp(state, "full") == 0)
+        findings_remedy(f, "make room in %s on %s: writes go on by themselves then", s->storage_dir,
+                        s->node);
+    else if (strcmp(state, "readonly") == 0)
+        findings_remedy(f, "make %s on %s writable again: writes go on by themselves then",
+                        s->storage_dir, s->node);
+    else if (s->role == ROLE_MASTER && redis_successor(c, s, &alone) == NULL)
+        findings_remedy(
+            f, "do not stop it: only its memory holds %s; bring a replica in sync first", s->shard);
+    else if (own || strcmp(state, "replaced") == 0)
+        findings_remedy(f, "%s", redis_way_back(c, s, &f->arena));
+    else
+        findings_remedy(f,
+                        "'plan stop-service -service %s -wait', replace the disk or directory, "
+                        "'plan start-service -service %s -wait'",
+                        s->id, s->id);
+}
+
+/* Once the disk is there: what was a primary and is empty does not start before it is replaced. */
+static void remedy_disk(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const struct service *master = cluster_master(c, s->shard);
+
+    findings_remedy(f, "mount or create %s on %s, then 'plan %s -service %s -wait'", s->storage_dir,
+                    s->node, master != NULL && master != s ? "start-service" : "recover", s->id);
+}
+
+static const char *dir_effect(const struct service *s, const char *state)
+{
+    if (s->status != STATUS_RUNNING)
+        return "";
+    if (strcmp(state, "full") == 0 || strcmp(state, "readonly") == 0)
+        return "; the process refuses writes meanwhile";
+    return "; the process keeps running from memory and loses its data when it stops";
+}
+
 /* Directory trouble is worth a finding whether the process still runs or not. Returns true when
  * there was one. */
-static bool verify_dir(const struct cluster *c, const struct service *s, struct findings *f)
+static bool verify_dir(const struct cluster *c, struct service *s, struct findings *f)
 {
     const struct storage_dir *d = find_dir(cluster_node(c, s->node), s->storage_dir);
     const char *state = s->dir_state ? s->dir_state : d ? d->state : NULL;
+    /* The storage directory is well, and what the service has in it is not. */
+    bool own = d != NULL && state != NULL && strcmp(d->state, "ok") == 0;
 
     if (!dir_is_bad(state))
         return false;
-    findings_add(f, SEVERITY_VIOLATION, "dir-unusable", s->id,
-                 "storage directory %s of %s on %s is %s%s", s->storage_dir, s->id, s->node, state,
-                 s->status == STATUS_RUNNING
-                     ? "; the process keeps running from memory and loses its data when it stops"
-                     : "");
-    if (s->status == STATUS_RUNNING)
-        findings_remedy(
-            f,
-            "'plan stop-service -service %s -wait', replace the disk or directory, 'plan "
-            "start-service -service %s -wait'",
-            s->id, s->id);
+    if (own)
+        findings_add(f, SEVERITY_VIOLATION, "dir-unusable", s->id,
+                     "the data of %s in %s on %s is %s%s", s->id, s->storage_dir, s->node, state,
+                     dir_effect(s, state));
     else
-        findings_remedy(f, "mount or create %s on %s, then 'plan start-service -service %s'",
-                        s->storage_dir, s->node, s->id);
+        findings_add(f, SEVERITY_VIOLATION, "dir-unusable", s->id,
+                     "storage directory %s of %s on %s is %s%s", s->storage_dir, s->id, s->node,
+                     state, dir_effect(s, state));
+    if (s->status == STATUS_RUNNING)
+        remedy_running(c, s, state, own, f);
+    else
+        remedy_disk(c, s, f);
     return true;
 }
 
-static void verify_down(const struct service *s, struct findings *f)
+/* Nothing of the store runs, because a plan stopped it. */
+static bool whole_store_is_stopped(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (c->services[i].kind == KIND_RN && c->services[i].stopped_by == 0)
+            return false;
+    }
+    return true;
+}
+
+static void verify_down(const struct cluster *c, const struct service *s, struct findings *f)
 {
     if (s->stopped_by != 0) {
         findings_add(f, SEVERITY_NOTE, "stopped", s->id,
@@ -110,12 +164,16 @@ static void verify_down(const struct service *s, struct findings *f)
                      "%s on %s should run and is %s%s%s", s->id, s->node, status_name(s->status),
                      s->detail ? ": " : "", s->detail ? s->detail : "");
     }
-    findings_remedy(f, "start it with 'plan start-service -service %s'", s->id);
+    if (whole_store_is_stopped(c))
+        findings_remedy(f, START_ALL);
+    else
+        findings_remedy(f, "%s", redis_way_back(c, s, &f->arena));
 }
 
-static void verify_replica(const struct service *s, struct findings *f)
+static void verify_replica(const struct cluster *c, const struct service *s, struct findings *f)
 {
     const struct json *live = redis_live(s);
+    const struct service *master = cluster_master(c, s->shard);
 
     if (json_bool(live, "syncInProgress", false)) {
         findings_add(f, SEVERITY_NOTE, "copying", s->id, "%s on %s is copying its shard", s->id,
@@ -124,11 +182,15 @@ static void verify_replica(const struct service *s, struct findings *f)
     } else if (!json_bool(live, "linkUp", false)) {
         findings_add(f, SEVERITY_VIOLATION, "replica-link", s->id,
                      "replica %s on %s has no link to its primary", s->id, s->node);
-        findings_remedy(f, "see the log of %s; 'ping' shows whether the primary answers", s->id);
+        if (master != NULL)
+            findings_remedy(f, "it tries again each second; if that does not help: %s",
+                            redis_way_back(c, s, &f->arena));
+        else
+            findings_remedy(f, "the finding about shard %s says what helps", s->shard);
     }
 }
 
-static void verify_process(const struct service *s, struct findings *f)
+static void verify_process(const struct cluster *c, const struct service *s, struct findings *f)
 {
     const struct json *live = redis_live(s);
     const char *id = json_str(live, "nodeId"), *expected = json_str(live, "expectedNodeId");
@@ -143,7 +205,7 @@ static void verify_process(const struct service *s, struct findings *f)
                      "%s on %s calls itself primary of %s, but another copy is", s->id, s->node,
                      s->shard);
     if (s->role == ROLE_REPLICA)
-        verify_replica(s, f);
+        verify_replica(c, s, f);
     if (!json_bool(live, "aofOk", true))
         findings_add(f, SEVERITY_VIOLATION, "persistence", s->id,
                      "%s on %s cannot write its data to disk", s->id, s->node);
@@ -155,7 +217,7 @@ static void verify_process(const struct service *s, struct findings *f)
                      s->id, s->node, (long long)(s->used_bytes * 100 / s->max_bytes));
 }
 
-static void verify_rn(const struct cluster *c, const struct service *s, struct findings *f)
+static void verify_rn(const struct cluster *c, struct service *s, struct findings *f)
 {
     const struct node *n = cluster_node(c, s->node);
 
@@ -165,7 +227,7 @@ static void verify_rn(const struct cluster *c, const struct service *s, struct f
                          "%s on %s cannot be seen: %s", s->id, s->node,
                          n ? "its agent does not answer as it should" : "no such node");
         else
-            verify_down(s, f);
+            verify_down(c, s, f);
         return;
     }
     if (s->status == STATUS_UNDEPLOYED) {
@@ -177,9 +239,9 @@ static void verify_rn(const struct cluster *c, const struct service *s, struct f
     if (verify_dir(c, s, f) && s->status != STATUS_RUNNING && s->stopped_by == 0)
         return;
     if (s->status != STATUS_RUNNING)
-        verify_down(s, f);
+        verify_down(c, s, f);
     else
-        verify_process(s, f);
+        verify_process(c, s, f);
 }
 
 /* A service of the shard whose agent does not answer: what it does cannot be said. */
@@ -210,7 +272,9 @@ static void verify_shard(const struct cluster *c, const struct shard *sh, struct
         findings_add(f, SEVERITY_VIOLATION, "no-primary", sh->id,
                      "shard %s has no primary: its %d hash slots are not served", sh->id,
                      sh->partitions);
-        findings_remedy(f, "start its services; 'show topology' lists them");
+        findings_remedy(f, "%s",
+                        whole_store_is_stopped(c) ? START_ALL
+                                                  : redis_way_to_primary(c, sh->id, &f->arena));
     }
     for (size_t i = 0; i < c->n_services; i++) {
         for (size_t k = i + 1; k < c->n_services; k++) {
@@ -254,36 +318,81 @@ static void verify_shard_zones(const struct cluster *c, const struct shard *sh, 
     }
 }
 
-/* What each member believes about the others. */
+struct others {
+    const struct service *first;
+    size_t n;
+};
+
+static void others_add(struct others *o, const struct service *s)
+{
+    o->first = o->first ? o->first : s;
+    o->n++;
+}
+
+/* "rg1-rn1", "rg1-rn1 and 3 others" */
+static const char *others_name(const struct others *o, struct arena *a)
+{
+    if (o->n == 1)
+        return o->first->id;
+    return arena_printf(a, "%s and %zu other%s", o->first->id, o->n - 1, o->n == 2 ? "" : "s");
+}
+
+/* What the others believe about one that runs. */
+static void verify_opinions(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const char *id = json_str(redis_live(s), "nodeId");
+    struct others strangers = {0}, failed = {0};
+
+    for (size_t i = 0; id != NULL && i < c->n_services; i++) {
+        const struct service *o = &c->services[i];
+        const struct json *m = redis_member(o, id);
+
+        if (o == s || o->status != STATUS_RUNNING || redis_live(o) == NULL)
+            continue;
+        if (!redis_is_known_to(o, s))
+            others_add(&strangers, o);
+        else if (redis_member_has_flag(m, "fail"))
+            others_add(&failed, o);
+    }
+    if (json_int(redis_live(s), "knownNodes", 2) <= 1) {
+        findings_add(f, SEVERITY_VIOLATION, "not-a-member", s->id,
+                     "%s on %s knows no other member of the cluster", s->id, s->node);
+        findings_remedy(f, "%s", redis_way_back(c, s, &f->arena));
+    } else if (strangers.n > 0) {
+        findings_add(f, SEVERITY_VIOLATION, "not-a-member", s->id, "%s on %s is not known to %s",
+                     s->id, s->node, others_name(&strangers, &f->arena));
+        findings_remedy(f, "%s", redis_way_back(c, s, &f->arena));
+    }
+    if (failed.n > 0) {
+        findings_add(f, SEVERITY_VIOLATION, "view-fail", s->id,
+                     "%s on %s runs, but %s take%s it for failed", s->id, s->node,
+                     others_name(&failed, &f->arena), failed.n == 1 ? "s" : "");
+        findings_remedy(f, "look at the network between %s and %s: the bus port of %s is %d",
+                        s->node, failed.first->node, s->id, s->bus_port);
+    }
+}
+
+#define TIDY "'plan cleanup -wait' gives each hash slot to the shard it is declared for"
+
 static void verify_views(const struct cluster *c, const struct service *s, struct findings *f)
 {
     const struct json *live = redis_live(s);
 
-    for (size_t i = 0; i < c->n_services; i++) {
-        const struct service *o = &c->services[i];
-        const char *id = json_str(redis_live(o), "nodeId");
-        const struct json *m = redis_member(s, id);
-
-        if (o->kind != KIND_RN || id == NULL || o == s)
-            continue;
-        if (m == NULL)
-            findings_add(f, SEVERITY_VIOLATION, "not-a-member", o->id, "%s does not know %s", s->id,
-                         o->id);
-        else if (redis_member_has_flag(m, "fail"))
-            findings_add(f, SEVERITY_VIOLATION, "view-fail", o->id,
-                         "%s takes %s for failed although it runs", s->id, o->id);
-    }
+    verify_opinions(c, s, f);
     JSON_FOREACH (m, json_get(live, "nodes")) {
         JSON_FOREACH (open, json_get(m, "open")) {
             findings_add(f, SEVERITY_VIOLATION, "open-slot", s->id,
                          "hash slot %lld on %s is left half moved",
                          (long long)json_int(open, "slot", -1), s->id);
+            findings_remedy(f, TIDY);
         }
     }
-    if (json_int(live, "slotsAssigned", REDIS_SLOTS) != REDIS_SLOTS)
+    if (json_int(live, "slotsAssigned", REDIS_SLOTS) != REDIS_SLOTS) {
         findings_add(f, SEVERITY_VIOLATION, "slots", s->id,
                      "%s knows owners for %lld of %d hash slots", s->id,
                      (long long)json_int(live, "slotsAssigned", 0), REDIS_SLOTS);
+        findings_remedy(f, TIDY);
+    }
 }
 
 static void verify_spread(const struct cluster *c, struct findings *f)
@@ -294,11 +403,14 @@ static void verify_spread(const struct cluster *c, struct findings *f)
             const struct service *m = cluster_master(c, c->shards[k].id);
             primaries += m != NULL && strcmp(m->node, c->nodes[i].id) == 0;
         }
-        if (c->n_shards >= 3 && primaries * 2 > c->n_shards)
+        if (c->n_shards >= 3 && primaries * 2 > c->n_shards) {
             findings_add(
                 f, SEVERITY_NOTE, "primaries-together", c->nodes[i].id,
                 "%s carries %zu of %zu primaries: without it no majority can elect new ones",
                 c->nodes[i].id, primaries, c->n_shards);
+            findings_remedy(f, "hand one of them over: 'plan failover -service' a replica of it "
+                               "on another storage node");
+        }
     }
     if (c->n_shards > 0 && c->n_shards < 3)
         findings_add(f, SEVERITY_NOTE, "few-shards", c->store,

@@ -458,7 +458,7 @@ static void verify_names_each_fault(void)
         {"state", "\"failed\"", SEVERITY_VIOLATION, "service-down",
          "rg1-rn2 on sn2 should run and is ERROR"},
         {"dirState", "\"missing\"", SEVERITY_VIOLATION, "dir-unusable",
-         "storage directory /d2/a of rg1-rn2 on sn2 is missing"},
+         "the data of rg1-rn2 in /d2/a on sn2 is missing"},
         {"redis", "null", SEVERITY_VIOLATION, "service-down", "does not answer"},
         {".linkUp", "false", SEVERITY_VIOLATION, "replica-link", "no link to its primary"},
         {".syncInProgress", "true", SEVERITY_NOTE, "copying",

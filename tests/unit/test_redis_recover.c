@@ -114,6 +114,11 @@ static void run_expansion(const struct expansion *x)
     "wipe " who " | forget " who " | start " who " | meet " who " | replicate " who " | " \
     "await " who
 
+/* It has its own idea of who it is, which is no change of identity, and nobody lists it. */
+#define FORGOTTEN(who)                                               \
+    who " .nodeId \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\";" who \
+        " .expectedNodeId \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\""
+
 static void recovery(void)
 {
     static const struct expansion cases[] = {
@@ -137,6 +142,12 @@ static void recovery(void)
          "stop rg1-rn2 | " REJOIN("rg1-rn2"), NULL},
         {"a member of its own", RECOVER("\"rg1-rn2\""), "rg1-rn2 .knownNodes 1", SEVERITY_NOTE,
          "stop rg1-rn2 | " REJOIN("rg1-rn2"), "counts for nothing"},
+        {"forgotten by all others", RECOVER("\"rg1-rn2\""), FORGOTTEN("rg1-rn2"), SEVERITY_NOTE,
+         "meet rg1-rn1, meet rg1-rn3, meet rg2-rn1, meet rg2-rn2, meet rg2-rn3, meet rg3-rn1, meet "
+         "rg3-rn2, meet rg3-rn3 | await rg1-rn2",
+         "8 other services have forgotten it"},
+        {"unknown to one that knows nobody", RECOVER("\"rg1-rn2\""), "rg2-rn1 .nodes []",
+         SEVERITY_NOTE, "", "it serves"},
         {"no link though the primary answers", RECOVER("\"rg1-rn2\""), "rg1-rn2 .linkUp false",
          SEVERITY_NOTE, "stop rg1-rn2 | start rg1-rn2", "no link"},
         {"frozen", RECOVER("\"rg1-rn2\""), "rg1-rn2 redis null", SEVERITY_NOTE,
@@ -196,6 +207,83 @@ static void the_only_good_copy(void)
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         run_expansion(&cases[i]);
+}
+
+/* What verify advises is what helps. */
+static void remedies(void)
+{
+    static const struct {
+        const char *changes, *rule, *subject, *says;
+    } cases[] = {
+        {DOWN("rg1-rn2") ";" REPLICA("rg1-rn2"), "service-down", "rg1-rn2",
+         "'plan start-service -service rg1-rn2 -wait'"},
+        {DOWN("rg1-rn1") ";" PRIMARY("rg1-rn1"), "service-down", "rg1-rn1",
+         "'plan start-service -service rg1-rn1 -wait'"},
+        {DOWN("rg1-rn1") ";rg1-rn1 hasData false;" PRIMARY("rg1-rn1"), "service-down", "rg1-rn1",
+         "'plan recover -service rg1-rn1 -wait'"},
+        {DOWN("rg1-rn1") ";rg1-rn1 hasData false;" PRIMARY("rg1-rn1"), "no-primary", "rg1",
+         "'plan failover -service rg1-rn2 -mode hard -wait'"},
+        {DOWN("rg1-rn1") ";rg1-rn1 hasData false;" PRIMARY("rg1-rn1"), "replica-link", "rg1-rn2",
+         NULL},
+        {DOWN("rg1-rn2") ";rg1-rn2 hasData false;" REPLICA("rg1-rn2"), "service-down", "rg1-rn2",
+         "'plan start-service -service rg1-rn2 -wait'"},
+        {ALONE DOWN("rg1-rn2") ";rg1-rn2 hasData false;" PRIMARY("rg1-rn2"), "service-down",
+         "rg1-rn2", "recover another service of the shard first, or bring the data back"},
+        {ALONE DOWN("rg1-rn2") ";" PRIMARY("rg1-rn2"), "no-primary", "rg1",
+         "'plan start-service -service rg1-rn2 -wait'"},
+        {ALONE DOWN("rg1-rn2") ";" PRIMARY("rg1-rn2"), "service-down", "rg1-rn3",
+         "'plan recover -service rg1-rn2' first"},
+        {"rg1-rn2 dirState \"replaced\"", "dir-unusable", "rg1-rn2",
+         "'plan recover -service rg1-rn2 -wait'"},
+        {"rg1-rn2 dirState \"missing\"", "dir-unusable", "rg1-rn2",
+         "'plan recover -service rg1-rn2 -wait'"},
+        {"sn2 state \"missing\";rg1-rn2 dirState \"missing\"", "dir-unusable", "rg1-rn2",
+         "'plan stop-service -service rg1-rn2 -wait', replace the disk or directory, 'plan "
+         "start-service -service rg1-rn2 -wait'"},
+        {"sn2 state \"full\";rg1-rn2 dirState \"full\"", "dir-unusable", "rg1-rn2",
+         "make room in /d2/a on sn2"},
+        {"sn2 state \"readonly\";rg1-rn2 dirState \"readonly\"", "dir-unusable", "rg1-rn2",
+         "make /d2/a on sn2 writable again"},
+        {DOWN("rg1-rn2") ";" DOWN("rg1-rn3") ";rg1-rn1 dirState \"missing\"", "dir-unusable",
+         "rg1-rn1", "do not stop it: only its memory holds rg1"},
+        {DOWN("rg1-rn1") ";" PRIMARY("rg1-rn1") ";sn1 state \"missing\";rg1-rn1 dirState "
+                                                "\"missing\"",
+         "dir-unusable", "rg1-rn1",
+         "mount or create /d1/a on sn1, then 'plan recover -service rg1-rn1 -wait'"},
+        {DOWN("rg1-rn2") ";" REPLICA("rg1-rn2") ";sn2 state \"missing\";rg1-rn2 dirState "
+                                                "\"missing\"",
+         "dir-unusable", "rg1-rn2",
+         "mount or create /d2/a on sn2, then 'plan start-service -service rg1-rn2 -wait'"},
+        {FORGOTTEN("rg1-rn2"), "not-a-member", "rg1-rn2", "'plan recover -service rg1-rn2 -wait'"},
+        {"open rg1-rn1 7", "open-slot", "rg1-rn1", "'plan cleanup -wait'"},
+        {"rg1-rn1 .slotsAssigned 16383", "slots", "rg1-rn1", "'plan cleanup -wait'"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct finding *found = NULL;
+        struct findings f = {0};
+        struct world w;
+
+        world_make(&w);
+        world_change(&w, cases[i].changes);
+        world_observe(&w);
+        redis_verify(&w.c, &f);
+        for (size_t k = 0; k < f.n && found == NULL; k++) {
+            if (strcmp(f.v[k].rule, cases[i].rule) == 0 &&
+                strcmp(f.v[k].subject, cases[i].subject) == 0)
+                found = &f.v[k];
+        }
+        if (cases[i].says == NULL ? !ok(found == NULL)
+                                  : !ok(found != NULL && found->remedy != NULL &&
+                                        strstr(found->remedy, cases[i].says) != NULL)) {
+            printf("# case: %s\n", cases[i].changes);
+            for (size_t k = 0; k < f.n; k++)
+                printf("#   %s %s: %s; %s\n", f.v[k].rule, f.v[k].subject, f.v[k].text,
+                       f.v[k].remedy ? f.v[k].remedy : "-");
+        }
+        findings_release(&f);
+        world_release(&w);
+    }
 }
 
 static void other_plans(void)
@@ -310,6 +398,7 @@ static void a_member_that_is_gone(void)
 
 int main(void)
 {
-    TAP_RUN(TAP_TEST(recovery), TAP_TEST(the_only_good_copy), TAP_TEST(other_plans),
-            TAP_TEST(a_vote_needs_a_majority), TAP_TEST(a_member_that_is_gone));
+    TAP_RUN(TAP_TEST(recovery), TAP_TEST(the_only_good_copy), TAP_TEST(remedies),
+            TAP_TEST(other_plans), TAP_TEST(a_vote_needs_a_majority),
+            TAP_TEST(a_member_that_is_gone));
 }

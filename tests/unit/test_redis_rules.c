@@ -60,6 +60,7 @@ static void run_case(const struct rule_case *rc)
 
 #define STOP(list) VERB_STOP_SERVICE, "{\"services\":[" list "]}"
 #define RESTART(list) VERB_RESTART_SERVICE, "{\"services\":[" list "]}"
+#define START(who) VERB_START_SERVICE, "{\"services\":[\"" who "\"]}"
 #define FAILOVER(who, mode) VERB_FAILOVER, "{\"services\":[\"" who "\"],\"mode\":\"" mode "\"}"
 #define RESTORE(from, to) VERB_NETWORK_RESTORE, "{\"from\":\"" from "\",\"to\":\"" to "\"}"
 #define DOWN(who) who " state \"stopped\";" who " pid 0;" who " redis null"
@@ -78,6 +79,14 @@ static void going_down(void)
          SEVERITY_NOTE, "one-copy", "one live copy of 3"},
         {"the last copy", STOP("\"rg1-rn1\""), DOWN("rg1-rn2") ";" DOWN("rg1-rn3"),
          SEVERITY_CONFIRM, "last-copy", "0 of 3 left"},
+        {"all copies at once", STOP("\"rg1-rn1\",\"rg1-rn2\",\"rg1-rn3\""), "", SEVERITY_CONFIRM,
+         "last-copy", "without rg1-rn1 and the others named shard rg1"},
+        {"the whole store, as it is said", VERB_STOP_SERVICE, "{\"allRns\":true}", "",
+         SEVERITY_VIOLATION, "store-down", "all 9 replication nodes of s are down then"},
+        {"the whole store, one agent silent", VERB_STOP_SERVICE, "{\"allRns\":true}",
+         DOWN("rg1-rn2"), SEVERITY_VIOLATION, "store-down", NULL},
+        {"the rest of the store", STOP("\"rg1-rn1\",\"rg2-rn1\",\"rg3-rn1\""), "", SEVERITY_NOTE,
+         NULL, NULL},
         {"a copy that is being filled is none", STOP("\"rg1-rn1\""),
          DOWN("rg1-rn2") ";rg1-rn3 .syncInProgress true", SEVERITY_CONFIRM, "last-copy", NULL},
 
@@ -136,6 +145,14 @@ static void headroom(void)
          SEVERITY_NOTE, NULL, NULL},
         {"81 % of the disk, and little room for copies", STOP("\"rg1-rn1\""),
          "sn2 freeBytes 190000;rg1-rn2 .usedMemory 20000;rg1-rn2 .maxMemory 0;rg1-rn3 .linkUp "
+         "false",
+         SEVERITY_BLOCK, "headroom", "81 % of its disk in use, more than 80 %"},
+        {"81 % of the disk, and room for ten copies", STOP("\"rg1-rn1\""),
+         "sn2 freeBytes 190000;rg1-rn2 .usedMemory 19000;rg1-rn2 .maxMemory 0;rg1-rn3 .linkUp "
+         "false",
+         SEVERITY_NOTE, NULL, NULL},
+        {"81 % of the disk, and room for not quite ten copies", STOP("\"rg1-rn1\""),
+         "sn2 freeBytes 190000;rg1-rn2 .usedMemory 19001;rg1-rn2 .maxMemory 0;rg1-rn3 .linkUp "
          "false",
          SEVERITY_BLOCK, "headroom", "81 % of its disk in use, more than 80 %"},
         {"81 % of a large disk", STOP("\"rg1-rn1\""),
@@ -222,6 +239,16 @@ static void operations(void)
          DOWN("rg1-rn1") ";rg1-rn2 .syncInProgress true", SEVERITY_CONFIRM, "last-copy", NULL},
         {"a service that is down", FAILOVER("rg1-rn2", "hard"), DOWN("rg1-rn2"), SEVERITY_FATAL,
          "no-replica", NULL},
+        {"graceful, the primary has forgotten it", FAILOVER("rg1-rn2", "graceful"),
+         "rg1-rn2 .nodeId \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"", SEVERITY_FATAL,
+         "no-replica", "the primary rg1-rn1 does not know rg1-rn2"},
+        {"start, with its data", START("rg1-rn1"),
+         DOWN("rg1-rn1") ";rg1-rn1 identity {\"state\":\"ok\",\"primary\":true,\"slots\":5}",
+         SEVERITY_NOTE, NULL, NULL},
+        {"start, a primary without its data", START("rg1-rn1"),
+         DOWN("rg1-rn1") ";rg1-rn1 hasData false;rg1-rn1 identity "
+                         "{\"state\":\"ok\",\"primary\":true,\"slots\":5}",
+         SEVERITY_VIOLATION, "start", "it was the primary and its data is gone"},
         {"the primary itself", FAILOVER("rg1-rn1", "hard"), "", SEVERITY_NOTE, NULL, NULL},
 
         {"from the primary", RESTORE("rg1-rn1", "rg1-rn2"), "", SEVERITY_NOTE, NULL, NULL},
