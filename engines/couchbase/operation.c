@@ -432,17 +432,43 @@ static int follow(struct doing *d, const struct cb_operation *op, struct cb_memo
 
 /* --- beginning --- */
 
+static const struct activity *busy_with(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->n_activities; i++) {
+        if (c->activities[i].running && c->activities[i].excludes_plans)
+            return &c->activities[i];
+    }
+    return NULL;
+}
+
+/* The task list comes from a node that has not heard from the one that leads operations. */
+static bool list_is_stale(const struct cluster *c)
+{
+    const struct json *task = cb_rebalance_task(cb_part(c, "tasks"));
+    bool unsure = false;
+
+    return task != NULL && !cb_is_running(task, &unsure) && unsure;
+}
+
 static int refuse_busy(struct doing *d, struct err *err)
 {
-    for (size_t i = 0; i < d->c.n_activities; i++) {
-        const struct activity *a = &d->c.activities[i];
-        if (!a->running || !a->excludes_plans)
-            continue;
+    int64_t since = time_mono_ms();
+    const struct activity *a;
+
+    while ((a = busy_with(&d->c)) != NULL && list_is_stale(&d->c) &&
+           time_mono_ms() - since < GRACE_MS) {
+        if (cb_pause(d, -1, "a task list that is not stale", err) != 0 || cb_look(d, err) != 0)
+            return -1;
+    }
+    if (a == NULL)
+        return 0;
+    if (list_is_stale(&d->c))
+        err_set(err, ERR_FAILED, "it cannot be seen whether a %s is running: %s", a->kind,
+                a->detail);
+    else
         err_set(err, ERR_FAILED, "a %s that is not this plan's is running%s%s", a->kind,
                 a->id ? ": " : "", a->id ? a->id : "");
-        return err_advise(err, "show tasks follows it; execute the plan when it has ended");
-    }
-    return 0;
+    return err_advise(err, "show tasks follows it; execute the plan when it has ended");
 }
 
 /* How things are before anything is asked for. */

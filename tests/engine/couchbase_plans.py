@@ -154,6 +154,11 @@ def answers_that_lie():
         lab.kv("plan wait -last")
         tap.equal(lab.membership("n4"), None, "n4")
         tap.equal(len([r for r in lab.requests() if r["path"] == "/controller/rebalance"]), 1, "rebalances")
+    with Lab({"nodes": 4}) as lab:
+        # The list is fit to be believed when the plan is made, and stale when its task looks again.
+        lab.control("fault", kind="stale", path="/pools/default/tasks", skip=1, count=5)
+        lab.kv("plan remove-node -service {n4} -wait")
+        tap.equal(lab.membership("n4"), None, "n4, asked for while the list was stale")
 
 
 def somebody_else():
