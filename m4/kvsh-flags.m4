@@ -29,6 +29,14 @@ AC_DEFUN([KVSH_SANITIZER], [
   SANITIZER_CFLAGS=
   AS_IF([test "x$enable_sanitizer" != xno], [
     SANITIZER_CFLAGS="-fsanitize=$enable_sanitizer -fno-omit-frame-pointer -fno-sanitize-recover=all"
+    AC_MSG_CHECKING([whether $CC links with -fsanitize=$enable_sanitizer])
+    kvsh_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS $SANITIZER_CFLAGS"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[]], [[]])],
+      [AC_MSG_RESULT([yes])],
+      [AC_MSG_RESULT([no])
+       AC_MSG_ERROR([$CC lacks -fsanitize=$enable_sanitizer or its run-time library (of clang-14: apt-get install libclang-rt-14-dev)])])
+    CFLAGS=$kvsh_save_CFLAGS
   ])
   AC_SUBST([SANITIZER_CFLAGS])
   AM_CONDITIONAL([SANITIZER], [test "x$enable_sanitizer" != xno])
@@ -50,9 +58,17 @@ AC_DEFUN([KVSH_FUZZING], [
   AS_IF([test "x$enable_fuzzing" = xyes], [
     FUZZ_CFLAGS="-fsanitize=fuzzer-no-link"
     FUZZ_LDFLAGS="-fsanitize=fuzzer"
-    KVSH_FUZZ_OK=
-    KVSH_TRY_FLAGS([KVSH_FUZZ_OK], [-fsanitize=fuzzer-no-link])
-    AS_IF([test -z "$KVSH_FUZZ_OK"], [AC_MSG_ERROR([--enable-fuzzing needs clang: run configure with CC=clang])])
+    AC_MSG_CHECKING([whether $CC links with libFuzzer])
+    kvsh_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS -fsanitize=fuzzer"
+    AC_LINK_IFELSE([AC_LANG_SOURCE([[
+      #include <stddef.h>
+      int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+      int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) { return data == NULL && size > 0; }]])],
+      [AC_MSG_RESULT([yes])],
+      [AC_MSG_RESULT([no])
+       AC_MSG_ERROR([--enable-fuzzing needs clang with its run-time library: apt-get install clang-14 libclang-rt-14-dev, and run configure with CC=clang-14])])
+    CFLAGS=$kvsh_save_CFLAGS
   ])
   AC_SUBST([FUZZ_CFLAGS])
   AC_SUBST([FUZZ_LDFLAGS])

@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "sim"))
 import tap  # noqa: E402
 from simtest import Sim  # noqa: E402
 
-KVSH = os.path.join(tap.build_dir(), "kvsh")
+KVSH = tap.program("kvsh")
 PASSWORD = "correct-horse-battery"
 USERS = [{"name": "Administrator", "password": PASSWORD, "role": "admin"}]
 # Short virtual times: a session takes seconds.
@@ -102,7 +102,7 @@ class Lab:
         return self.control("log", method=method)["requests"]
 
     def wait(self, condition, what, seconds=30):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * tap.SLOWER
         while not condition():
             if time.monotonic() > end:
                 raise AssertionError("%s: not within %s s" % (what, seconds))

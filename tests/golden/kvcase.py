@@ -31,10 +31,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import tap  # noqa: E402
 
-KVSH = os.path.join(tap.build_dir(), "kvsh")
+KVSH = tap.program("kvsh")
 CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 PROMPT = "kv-> "
-SECONDS = 30
+SECONDS = 30 * tap.SLOWER
 
 
 class Step:

@@ -24,6 +24,7 @@ ALLOCATOR_HOMES = ("lib/mem.c",)
 EXCEPTIONS = {("popen", "cli/pager.c")}
 
 # Spelled so that this file does not contain them.
+CONFLICTS = r"^(<{7}|={7}|>{7}|[|]{7})( |$)"
 UNFINISHED = r"\b(T[O]DO|FI[X]ME|X[X]X(?!X)|HA[C]K|stub for n[o]w|for n[o]w\b)"
 MACHINE_PATHS = r"(/wo[r]k/|/tmp/[wb]/|/tmp/con[t]ract|/ho[m]e/[a-z]+/|/ro[o]t/)"
 SECRETS = r"(-----BEG[I]N [A-Z ]*PRIVATE KEY|AK[I]A[0-9A-Z]{16}|gh[p]_[A-Za-z0-9]{30}|x[o]x[bp]-[0-9])"
@@ -80,8 +81,8 @@ def allocation_by_mem():
 
 
 def nothing_unfinished():
-    """Nothing is marked as unfinished."""
-    source.report(grep(UNFINISHED), "unfinished places")
+    """Nothing is marked as unfinished, and no merge has left its marks."""
+    source.report(grep(UNFINISHED) + grep(CONFLICTS), "unfinished places")
 
 
 def no_machine_paths():

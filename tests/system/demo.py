@@ -19,7 +19,7 @@ FOLDER = os.path.join(lab.folder, "demo")
 
 
 def environment():
-    return lab.environment(KVSH_BUILD=tap.build_dir(), KVSH_DEMO_BASE=str(lab.nodes[0].port), KVSH_DEMO_DIR=FOLDER,
+    return lab.environment(KVSH_BUILD=os.path.dirname(tap.program("kvsh")), KVSH_DEMO_BASE=str(lab.nodes[0].port), KVSH_DEMO_DIR=FOLDER,
                            HOME="")
 
 

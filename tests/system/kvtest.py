@@ -32,9 +32,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import tap  # noqa: E402
 
-KVSH = os.path.join(tap.build_dir(), "kvsh")
-KVAGENTD = os.path.join(tap.build_dir(), "kvagentd")
-UNDER = shlex.split(os.environ.get("KVSH_TEST_UNDER", ""))  # what shells and agents run under: valgrind and its options
+KVSH = tap.program("kvsh")
+KVAGENTD = tap.program("kvagentd")
 STORE = "mystore"
 HOST = "127.0.0.1"
 BLOCK = 10  # ports of one node: REST, admin, services
@@ -42,7 +41,7 @@ BLOCK = 10  # ports of one node: REST, admin, services
 
 def wait_for(condition, what, seconds=30, every=0.1):
     """Waits until condition() is true and returns what it gave; fails the test otherwise."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * tap.SLOWER
     while True:
         value = condition()
         if value:
@@ -206,7 +205,7 @@ class Node:
 
     def start(self):
         with open(os.path.join(self.folder, "agent.out"), "ab") as out:
-            self.agent = subprocess.Popen(UNDER + [KVAGENTD, "start", "-root", self.root, "-config", "config1.json"],
+            self.agent = subprocess.Popen([KVAGENTD, "start", "-root", self.root, "-config", "config1.json"],
                                           env=self.lab.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                           start_new_session=True)
         wait_for(self.answers, "agent %d answers" % self.number)
@@ -231,7 +230,7 @@ class Node:
         request = urllib.request.Request("http://%s:%d%s" % (HOST, self.port, path), data, method=method)
         request.add_header("Authorization", "Bearer " + (token or self.lab.token))
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30 * tap.SLOWER) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as e:
             with e:
@@ -282,7 +281,7 @@ class Lab:
     # --- kvsh ---
 
     def command(self, *words, config=None):
-        return UNDER + [KVSH, "-config", config or self.config] + list(words)
+        return [KVSH, "-config", config or self.config] + list(words)
 
     def kvsh(self, line, want=0, stdin=None, timeout=120, config=None, options=()):
         """Runs kvsh with the words of `line` (a string, or a list of words)."""
@@ -431,7 +430,7 @@ class Prompt:
         return None
 
     def wait_prompt(self, seconds=60):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * tap.SLOWER
         while not self.text.endswith(self.PROMPT):
             if time.monotonic() > end or self._read(0.2) is False:
                 raise AssertionError("no prompt; the terminal shows:\n" + self.text)
@@ -443,7 +442,7 @@ class Prompt:
         """Types a line, waits for the next prompt, returns what was printed between."""
         begin = len(self.text)
         self.send(line + "\n")
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * tap.SLOWER
         while self._read(0.2) is None and time.monotonic() < end:
             pass
         while True:
@@ -456,7 +455,7 @@ class Prompt:
     def quit(self):
         """Leaves by exit; gives the exit status."""
         self.send("exit\n")
-        while self._read(5):
+        while self._read(5 * tap.SLOWER):
             pass
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self.fd)

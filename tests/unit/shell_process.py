@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import tap
 
-DEMO = os.path.join(tap.build_dir(), "tests", "unit", "shell_demo")
+DEMO = tap.program("tests/unit/shell_demo")
 LIMIT = 60
 
 

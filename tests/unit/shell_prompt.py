@@ -16,8 +16,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import tap
 
-DEMO = os.path.join(tap.build_dir(), "tests", "unit", "shell_demo")
-LIMIT = 30
+DEMO = tap.program("tests/unit/shell_demo")
+LIMIT = 30 * tap.SLOWER
 PROMPT = "kv-> "
 UP = b"\033[A"
 # What libedit keeps until the process ends is no leak of ours.

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ static inline int tap_run(const struct tap_test *tests, int n)
 {
     int bad = 0;
 
+    signal(SIGINT, SIG_DFL); /* a shell's background job has it ignored */
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("1..%d\n", n);
     for (int i = 0; i < n; i++) {
