@@ -22,6 +22,7 @@
 #include "agent/rootlock.h"
 #include "agent/server.h"
 #include "agent/services.h"
+#include "agent/unit.h"
 #include "agent/watch.h"
 
 enum { TICK_MS = 1000, OPERATIONS_PER_START = 1000000 };
@@ -116,6 +117,7 @@ static int open_all(struct agent *a, struct err *err)
     a->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (a->wake_fd < 0)
         return err_errno(err, ERR_FAILED, errno, "eventfd");
+    units_load(a);
     if (services_load(a, err) < 0 || open_log(a, err) < 0 || open_events(a, err) < 0)
         return -1;
     instance = fs_random_hex(8);
@@ -265,6 +267,7 @@ static void shut_down(struct agent *a, struct server *server)
     operations_drain(a);
     pthread_mutex_unlock(&a->lock);
     watch_stop(a);
+    units_stop(a);
     agent_event(a, &ev);
 }
 
@@ -280,7 +283,8 @@ static void begin(struct agent *a)
     a->last_operation = events_last(a->events) * OPERATIONS_PER_START;
     services_adopt(a);
     for (size_t i = 0; i < a->n_services; i++)
-        logwatch_load(a, a->services[i]);
+        if (a->services[i]->kind == SERVICE_REDIS)
+            logwatch_load(a, a->services[i]);
     pthread_mutex_unlock(&a->lock);
     metadata_load(a);
     lease_load(a);
@@ -294,7 +298,7 @@ int agent_run(struct agent *a, void (*ready)(void *arg), void *arg, struct err *
     if (!server)
         return -1;
     begin(a);
-    if (watch_start(a, err) == 0 && server_start(server, err) == 0) {
+    if (watch_start(a, err) == 0 && units_start(a, err) == 0 && server_start(server, err) == 0) {
         ready(arg);
         main_loop(a, server);
         rc = 0;

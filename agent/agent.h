@@ -4,7 +4,8 @@
  * One mutex guards everything here that changes; nothing is asked of a disk, a redis or a network
  * while it is held, except for writing the agent's own small files. `changed` is signalled at every
  * change of a service or an operation. Threads: the main loop (processes, restarts), the watch
- * (directories, logs), the HTTP server with one per connection, one per running operation.
+ * (directories, logs), one per unit (its status), the HTTP server with one per connection, one per
+ * running operation.
  */
 #pragma once
 
@@ -27,12 +28,20 @@
 #include "agent/supervisor.h"
 
 struct operation;
+struct unit;
 
 enum { LEASE_OWNER_MAX = 200 };
 enum { SERVICES_MAX = 128, SERVICE_ID_MAX = 32, STORE_MAX = 256, SECRET_HEX = 64 };
 
-enum service_kind { SERVICE_REDIS, SERVICE_ADMIN };
-enum service_state { STATE_STOPPED, STATE_STARTING, STATE_RUNNING, STATE_STOPPING, STATE_FAILED };
+enum service_kind { SERVICE_REDIS, SERVICE_ADMIN, SERVICE_UNIT };
+enum service_state {
+    STATE_STOPPED,
+    STATE_STARTING,
+    STATE_RUNNING,
+    STATE_STOPPING,
+    STATE_FAILED,
+    STATE_UNKNOWN, /* of a unit: its status command does not tell */
+};
 
 /* How far the log of a service has been read. */
 struct log_position {
@@ -49,6 +58,7 @@ struct service {
     int port, bus_port;
     struct json *params;
     int64_t generation;
+    struct unit *unit; /* of a unit, which stands in the boot configuration alone; else NULL */
     bool wanted_up, never_started;
     char node_id[41]; /* identity in the cluster, "" before the first start */
 

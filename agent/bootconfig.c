@@ -22,6 +22,8 @@ void boot_release(struct bootconfig *b)
         free(b->storage_dirs[i]);
     for (size_t i = 0; i < b->n_log_dirs; i++)
         free(b->log_dirs[i]);
+    for (size_t i = 0; i < b->n_units; i++)
+        boot_unit_release(&b->units[i]);
     free(b->root);
     free(b->host);
     free(b->admin_dir);
@@ -95,6 +97,8 @@ static int ports_check(const struct bootconfig *b, struct err *err)
 
     if (b->port < 1 || b->port > 65535)
         return err_set(err, ERR_INPUT, "-port %d: not in 1..65535", b->port);
+    if (b->capacity == 0 && b->n_units > 0 && b->ha_first == 0 && b->ha_last == 0)
+        return 0;
     if (b->capacity < 1 || b->capacity > BOOT_CAPACITY_MAX)
         return err_set(err, ERR_INPUT, "-capacity %d: not in 1..%d", b->capacity,
                        BOOT_CAPACITY_MAX);
@@ -109,6 +113,15 @@ static int ports_check(const struct bootconfig *b, struct err *err)
     if (b->port >= b->ha_first && b->port <= b->ha_last)
         return err_set(err, ERR_INPUT, "-port %d lies inside -harange %d,%d", b->port, b->ha_first,
                        b->ha_last);
+    return 0;
+}
+
+static int units_check(const struct bootconfig *b, struct err *err)
+{
+    for (size_t i = 0; i < b->n_units; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(b->units[i].id, b->units[k].id) == 0)
+                return err_set(err, ERR_INPUT, "unit %s is given twice", b->units[i].id);
     return 0;
 }
 
@@ -129,7 +142,7 @@ int boot_complete(struct bootconfig *b, struct err *err)
 {
     char ip[ADDRESS_MAX];
 
-    if (paths_complete(b, err) < 0 || ports_check(b, err) < 0)
+    if (paths_complete(b, err) < 0 || ports_check(b, err) < 0 || units_check(b, err) < 0)
         return -1;
     if (b->memory_mb < 0)
         return err_set(err, ERR_INPUT, "-memory_mb %d: less than 0", b->memory_mb);
@@ -193,6 +206,15 @@ static struct json *strings_to_json(char *const *items, size_t n)
     return a;
 }
 
+static struct json *units_to_json(const struct bootconfig *b)
+{
+    struct json *list = json_array();
+
+    for (size_t i = 0; i < b->n_units; i++)
+        json_push(list, boot_unit_to_json(&b->units[i]));
+    return list;
+}
+
 struct json *boot_to_json(const struct bootconfig *b)
 {
     struct json *j = json_object();
@@ -216,6 +238,8 @@ struct json *boot_to_json(const struct bootconfig *b)
     json_set_str(j, "tlsCert", b->tls_cert);
     json_set_str(j, "tlsKey", b->tls_key);
     json_set_str(j, "tlsClientCa", b->tls_client_ca);
+    if (b->n_units > 0)
+        json_set(j, "units", units_to_json(b));
     return j;
 }
 
@@ -224,7 +248,7 @@ static bool is_known_member(const char *name)
     static const char *const names[] = {
         "format",        "host",     "port",        "haRange",     "capacity",    "memoryMb",
         "watchInterval", "adminDir", "storageDirs", "rnLogDirs",   "redisServer", "bind",
-        "tokenFile",     "tlsCert",  "tlsKey",      "tlsClientCa",
+        "tokenFile",     "tlsCert",  "tlsKey",      "tlsClientCa", "units",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -246,6 +270,19 @@ static int strings_from_json(char **items, size_t *n, const struct json *a, stru
         if (!s || *n >= BOOT_DIRS_MAX)
             return err_set(err, ERR_INPUT, "a list of directories makes no sense");
         items[(*n)++] = xstrdup(s);
+    }
+    return 0;
+}
+
+static int units_from_json(struct bootconfig *b, const struct json *list, struct err *err)
+{
+    if (list && !json_is_array(list))
+        return err_set(err, ERR_INPUT, "\"units\" is not a list");
+    JSON_FOREACH (item, list) {
+        if (b->n_units == BOOT_UNITS_MAX)
+            return err_set(err, ERR_INPUT, "more than %d units", BOOT_UNITS_MAX);
+        if (boot_unit_from_json(&b->units[b->n_units++], item, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -286,7 +323,9 @@ int boot_from_json(struct bootconfig *b, const struct json *j, struct err *err)
         return err_set(err, ERR_INPUT, "\"host\" is missing");
     if (strings_from_json(b->storage_dirs, &b->n_storage_dirs, json_get(j, "storageDirs"), err) < 0)
         return -1;
-    return strings_from_json(b->log_dirs, &b->n_log_dirs, json_get(j, "rnLogDirs"), err);
+    if (strings_from_json(b->log_dirs, &b->n_log_dirs, json_get(j, "rnLogDirs"), err) < 0)
+        return -1;
+    return units_from_json(b, json_get(j, "units"), err);
 }
 
 static struct json *config_read(const char *path, struct err *err)
@@ -330,6 +369,17 @@ out:
     return rc;
 }
 
+/* Whoever may write the file says what the agent executes. */
+static int owner_check(const struct bootconfig *b, const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (b->n_units == 0 || stat(path, &st) < 0 || !(st.st_mode & (S_IWGRP | S_IWOTH)))
+        return 0;
+    err_set(err, ERR_DENIED, "group or others may write it, and it names programs to execute");
+    return err_advise(err, "chmod 600 %s", path);
+}
+
 int boot_load(struct bootconfig *b, const char *root, const char *name, struct err *err)
 {
     char *path = NULL;
@@ -349,6 +399,8 @@ int boot_load(struct bootconfig *b, const char *root, const char *name, struct e
     if (!j)
         goto out;
     rc = boot_from_json(b, j, err);
+    if (rc == 0)
+        rc = owner_check(b, path, err);
     if (rc == 0)
         rc = boot_complete(b, err);
     if (rc < 0)

@@ -11,14 +11,16 @@
 #include "kvsh/err.h"
 #include "kvsh/json.h"
 
-enum { BOOT_DIRS_MAX = 64, BOOT_CAPACITY_MAX = 64 };
+#include "agent/bootunit.h"
+
+enum { BOOT_DIRS_MAX = 64, BOOT_CAPACITY_MAX = 64, BOOT_UNITS_MAX = 16 };
 
 struct bootconfig {
     char *root; /* absolute */
     char *host;
     int port;
-    int ha_first, ha_last;
-    int capacity;
+    int ha_first, ha_last; /* 0,0 where capacity is 0 */
+    int capacity;          /* 0: only for units */
     int memory_mb;      /* for all services together; 0: not said */
     int watch_interval; /* seconds */
     char *admin_dir;    /* or NULL */
@@ -26,6 +28,8 @@ struct bootconfig {
     size_t n_storage_dirs;
     char *log_dirs[BOOT_DIRS_MAX];
     size_t n_log_dirs;
+    struct boot_unit units[BOOT_UNITS_MAX];
+    size_t n_units;
     char *redis_server;                                    /* absolute; NULL when none was found */
     char *bind_address;                                    /* or NULL: the host's */
     char *token_file, *tls_cert, *tls_key, *tls_client_ca; /* or NULL */

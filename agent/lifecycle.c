@@ -16,12 +16,13 @@
 #include "agent/services.h"
 #include "agent/start.h"
 #include "agent/stop.h"
+#include "agent/unit.h"
 
 enum { BACKOFF_MAX_S = 30, LASTED_MS = 60 * 1000, AUTOMATIC_END_MS = 5000 };
 
 static const char *const states[] = {
     [STATE_STOPPED] = "stopped",   [STATE_STARTING] = "starting", [STATE_RUNNING] = "running",
-    [STATE_STOPPING] = "stopping", [STATE_FAILED] = "failed",
+    [STATE_STOPPING] = "stopping", [STATE_FAILED] = "failed",     [STATE_UNKNOWN] = "unknown",
 };
 
 const char *service_state_name(enum service_state s)
@@ -68,6 +69,10 @@ int service_start(struct agent *a, const char *id, bool allow_empty, int64_t *op
     *operation = 0;
     if (!s)
         return -1;
+    if (s->kind == SERVICE_UNIT && allow_empty)
+        return problem_set(pb, PROBLEM_INVALID, "allowEmpty is of no meaning for %s", id);
+    if (s->kind == SERVICE_UNIT)
+        return unit_start(a, s, operation, pb);
     if (allow_empty && s->op && s->op->is_automatic) {
         s = find_free(a, id);
         if (!s)
@@ -101,6 +106,8 @@ int service_stop(struct agent *a, const char *id, int64_t *operation, struct pro
     if (s->kind == SERVICE_ADMIN)
         return problem_set(pb, PROBLEM_INVALID, "%s is part of the agent and cannot be stopped",
                            id);
+    if (s->kind == SERVICE_UNIT)
+        return unit_stop(a, s, operation, pb);
     s = find_free(a, id);
     if (!s)
         return problem_set(pb, PROBLEM_UNKNOWN_SERVICE, "%s is gone", id);
@@ -209,10 +216,13 @@ void services_adopt(struct agent *a)
 {
     for (size_t i = 0; i < a->n_services; i++) {
         struct service *s = a->services[i];
-        char *record = agent_node_file(a, s->id, ".pid");
+        char *record;
 
-        if (s->kind == SERVICE_ADMIN || proc_load(record, &s->proc) < 0) {
-            if (s->kind == SERVICE_REDIS && s->wanted_up)
+        if (s->kind != SERVICE_REDIS)
+            continue;
+        record = agent_node_file(a, s->id, ".pid");
+        if (proc_load(record, &s->proc) < 0) {
+            if (s->wanted_up)
                 s->restart_at = time_mono_ms();
         } else if (proc_is_alive(&s->proc)) {
             adopt(a, s);

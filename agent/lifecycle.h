@@ -7,7 +7,8 @@
  *     |                  v                v  died
  *     +---- stop ----- FAILED <-----------+
  *
- * A service that is FAILED and wanted up is started again after 1, 2, 4, ... 30 s.
+ * A service that is FAILED and wanted up is started again after 1, 2, 4, ... 30 s. Units (unit.h)
+ * have a manager of their own: the agent neither adopts nor revives them.
  */
 #pragma once
 

@@ -61,7 +61,7 @@ static int storage_check(const struct bootconfig *b, struct err *err)
 /* Without -storagedir there is one below the root. */
 static int storage_default(struct bootconfig *b, struct err *err)
 {
-    if (b->n_storage_dirs > 0)
+    if (b->n_storage_dirs > 0 || b->capacity == 0)
         return 0;
     b->storage_dirs[b->n_storage_dirs++] = xasprintf("%s/data", b->root);
     if (fs_mkdirs(b->storage_dirs[0], 0700, err) < 0)
@@ -79,6 +79,16 @@ static int redis_check(struct bootconfig *b, struct err *err)
     return 0;
 }
 
+static void tell_units(const struct bootconfig *b)
+{
+    for (size_t i = 0; i < b->n_units; i++) {
+        const char *program = b->units[i].commands[UNIT_START].argv[0];
+
+        if (access(program, X_OK) < 0)
+            printf("unit %s: %s cannot be executed on this host\n", b->units[i].id, program);
+    }
+}
+
 static int run_makebootconfig(struct options *o, struct err *err)
 {
     struct bootconfig *b = &o->boot;
@@ -91,7 +101,8 @@ static int run_makebootconfig(struct options *o, struct err *err)
     if (rc < 0 || token_make(b->token_file, err) < 0)
         return fail(err);
     printf("%s/%s %s\n", b->root, o->config, rc ? "is there already and says the same" : "written");
-    if (!b->redis_server)
+    tell_units(b);
+    if (!b->redis_server && b->capacity > 0)
         printf("no redis-server and no valkey-server in PATH: services of kind redis cannot start "
                "before one is installed\n");
     if (!boot_is_authenticated(b))
@@ -272,6 +283,17 @@ static void print_service(struct agent *a, struct service *s)
     free(record);
 }
 
+/* Its state is its manager's to tell. */
+static void print_unit(const struct boot_unit *u)
+{
+    const struct unit_command *c = &u->commands[UNIT_STATUS];
+
+    printf("  %-12s unit, its state is told by:", u->id);
+    for (size_t i = 0; i < c->n; i++)
+        printf(" %s", c->argv[i]);
+    printf("\n");
+}
+
 /* Reads the agent's files: works whether it runs or not, and needs no token. */
 static int run_status(struct options *o, struct err *err)
 {
@@ -293,6 +315,8 @@ static int run_status(struct options *o, struct err *err)
             printf("belongs to no store yet\n");
         for (size_t i = 0; i < a.n_services; i++)
             print_service(&a, a.services[i]);
+        for (size_t i = 0; i < a.boot.n_units; i++)
+            print_unit(&a.boot.units[i]);
         rc = pid ? 0 : 1;
     } else {
         rc = fail(err);

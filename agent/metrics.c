@@ -28,16 +28,17 @@ static void storage_metrics(struct buf *b, const struct agent *a)
 
 static void service_metrics(struct buf *b, const struct agent *a)
 {
-    family(b, "kvagentd_service_up", "gauge", "1 when the service's process runs.");
+    family(b, "kvagentd_service_up", "gauge", "1 when the service runs.");
     for (size_t i = 0; i < a->n_services; i++) {
         const struct service *s = a->services[i];
 
         buf_addf(b, "kvagentd_service_up{service=\"%s\"} %d\n", s->id,
-                 s->kind == SERVICE_ADMIN || s->proc.pid != 0);
+                 s->kind == SERVICE_REDIS ? s->proc.pid != 0 : s->state == STATE_RUNNING);
     }
     family(b, "kvagentd_service_wanted", "gauge", "1 when the service is wanted up.");
     for (size_t i = 0; i < a->n_services; i++)
-        buf_addf(b, "kvagentd_service_wanted{service=\"%s\"} %d\n", a->services[i]->id,
+        if (a->services[i]->kind != SERVICE_UNIT)
+            buf_addf(b, "kvagentd_service_wanted{service=\"%s\"} %d\n", a->services[i]->id,
                  a->services[i]->wanted_up);
 }
 

@@ -13,9 +13,11 @@
 #include "agent/metadata.h"
 #include "agent/operations.h"
 #include "agent/redis.h"
+#include "agent/services.h"
+#include "agent/unit.h"
 #include "agent/watch.h"
 
-enum { ASK_MS = 1000, REFRESH_MS = 300 };
+enum { ASK_MS = 1000, REFRESH_MS = 300, UNITS_REFRESH_MS = 1000 };
 
 /* One service while it is asked. */
 struct asked {
@@ -218,7 +220,10 @@ static void ask_all(struct asked *asked, size_t n)
 /* What is wrong: with the service, or else with its directory. */
 static void service_fault(const struct service *s, char *text, size_t size)
 {
-    if (s->detail[0] || s->kind == SERVICE_ADMIN || s->dir_state == DIR_OK)
+    unit_silence(s, text, size);
+    if (text[0])
+        return;
+    if (s->detail[0] || s->kind != SERVICE_REDIS || s->dir_state == DIR_OK)
         snprintf(text, size, "%s", s->detail);
     else
         dir_fault_text(s, s->dir_state, s->dir_detail, text, size);
@@ -228,24 +233,25 @@ static struct json *service_json(const struct service *s)
 {
     struct json *j = json_object();
     char fault[1400];
-    bool is_admin = s->kind == SERVICE_ADMIN;
+    bool is_admin = s->kind == SERVICE_ADMIN, is_redis = s->kind == SERVICE_REDIS;
+    const char *wanted = s->wanted_up ? "up" : "down";
 
     json_set_str(j, "id", s->id);
-    json_set_str(j, "kind", is_admin ? "admin" : "redis");
+    json_set_str(j, "kind", service_kind_name(s->kind));
     json_set_str(j, "shard", or_null(s->shard));
     json_set_int(j, "generation", s->generation);
-    json_set_str(j, "wanted", s->wanted_up ? "up" : "down");
+    json_set_str(j, "wanted", s->unit ? NULL : wanted);
     json_set_str(j, "state", service_state_name(s->state));
     json_set_int(j, "pid", is_admin ? getpid() : s->proc.pid);
     json_set_int(j, "startedMs", s->proc.pid ? s->proc.started_ms : 0);
     service_fault(s, fault, sizeof fault);
     json_set_str(j, "detail", or_null(fault));
     json_set_str(j, "storageDir", s->storage_dir);
-    json_set_str(j, "dirState", is_admin ? NULL : dir_state_name(s->dir_state));
+    json_set_str(j, "dirState", is_redis ? dir_state_name(s->dir_state) : NULL);
     json_set_int(j, "port", s->port);
     json_set_int(j, "busPort", s->bus_port);
     json_set(j, "params", json_copy(s->params));
-    json_set_bool(j, "neverStarted", !is_admin && s->never_started);
+    json_set_bool(j, "neverStarted", is_redis && s->never_started);
     json_set_str(j, "busy", s->op ? s->op->action : NULL);
     json_set_str(j, "nodeId", or_null(s->node_id));
     json_set_bool(j, "hasData", s->has_data);
@@ -386,6 +392,7 @@ struct json *node_document(struct agent *a)
     size_t n = 0, n_silent = 0;
 
     watch_refresh(a, REFRESH_MS);
+    units_refresh(a, UNITS_REFRESH_MS);
     json_set(doc, "agent", agent_json(a));
     pthread_mutex_lock(&a->lock);
     json_set(doc, "node", identity_json(a));

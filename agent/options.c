@@ -66,6 +66,8 @@ static const struct {
      ON(MAKEBOOTCONFIG), 0, AT(boot.tls_client_ca), 0},
     {"watch-interval", "SECONDS", "cycle of the watch of directories and logs (10)", KIND_INT,
      ON(MAKEBOOTCONFIG), 0, AT(boot.watch_interval), 0},
+    {"unit", "ID=UNIT", "program to control: a systemd unit, or the /PATH of an init script; repeat",
+     KIND_LIST, ON(MAKEBOOTCONFIG), 0, AT(units), AT(n_units)},
     {"daemon", NULL, "detach from the terminal; returns when it listens", KIND_FLAG, ON(START), 0,
      AT(daemon), 0},
     {"services", NULL, "stop the services too; the next start brings them back", KIND_FLAG,
@@ -111,6 +113,8 @@ void options_release(struct options *o)
     boot_release(&o->boot);
     free(o->config);
     free(o->ha_range);
+    for (size_t i = 0; i < o->n_units; i++)
+        free(o->units[i]);
 }
 
 static int verb_parse(enum verb *verb, const char *word, struct err *err)
@@ -210,10 +214,28 @@ static int range_parse(struct options *o, struct err *err)
                : int_parse(&o->boot.ha_last, "harange", comma + 1, err);
 }
 
+/* An agent that only controls units carries no services of its own. */
+static bool is_spared(const struct options *o, int i)
+{
+    return o->n_units > 0 && !o->ha_range && o->boot.capacity == 0 &&
+           (options[i].at == AT(ha_range) || options[i].at == AT(boot.capacity));
+}
+
+static int units_parse(struct options *o, struct err *err)
+{
+    for (size_t i = 0; i < o->n_units; i++) {
+        if (o->boot.n_units == BOOT_UNITS_MAX)
+            return err_set(err, ERR_USAGE, "-unit is given more than %d times", BOOT_UNITS_MAX);
+        if (boot_unit_parse(&o->boot.units[o->boot.n_units++], o->units[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int complete(struct options *o, unsigned long seen, struct err *err)
 {
     for (int i = 0; i < OPTIONS; i++)
-        if ((options[i].required & (1u << o->verb)) && !(seen & (1ul << i)))
+        if ((options[i].required & (1u << o->verb)) && !is_spared(o, i) && !(seen & (1ul << i)))
             return err_set(err, ERR_USAGE, "%s needs -%s %s", verbs[o->verb].name, options[i].name,
                            options[i].arg);
     if (!o->config)
@@ -221,7 +243,7 @@ static int complete(struct options *o, unsigned long seen, struct err *err)
     if (strchr(o->config, '/') || o->config[0] == '.' || !o->config[0])
         return err_set(err, ERR_USAGE, "-config \"%s\": not the name of a file below -root",
                        o->config);
-    return range_parse(o, err);
+    return units_parse(o, err) < 0 ? -1 : range_parse(o, err);
 }
 
 int options_parse(struct options *o, int argc, char **argv, struct err *err)

@@ -21,6 +21,8 @@ struct options {
     struct bootconfig boot; /* root is set; the rest for makebootconfig */
     char *config;           /* file name below the root */
     char *ha_range;
+    char *units[BOOT_DIRS_MAX]; /* ID=NAME or ID=/PATH */
+    size_t n_units;
     bool daemon, services, help;
 };
 

@@ -194,13 +194,13 @@ int node_register(struct agent *a, const struct registration *r, struct problem 
 
 int node_unregister(struct agent *a, struct problem *pb)
 {
+    size_t n = a->n_services - a->boot.n_units;
     char *path;
 
     if (!a->store[0])
         return 0;
-    if (a->n_services > 0) {
-        problem_set(pb, PROBLEM_RUNNING, "%zu services are defined on %s", a->n_services,
-                    a->node_id);
+    if (n > 0) {
+        problem_set(pb, PROBLEM_RUNNING, "%zu services are defined on %s", n, a->node_id);
         return problem_advise(pb, "remove the services first");
     }
     path = xasprintf("%s/node.json", a->boot.root);

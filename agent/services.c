@@ -10,10 +10,20 @@
 #include "kvsh/mem.h"
 
 #include "agent/redis_decode.h"
+#include "agent/unit.h"
 
 enum { PARAMS_MAX = 16 };
 
-static const char *const kinds[] = {[SERVICE_REDIS] = "redis", [SERVICE_ADMIN] = "admin"};
+static const char *const kinds[] = {
+    [SERVICE_REDIS] = "redis",
+    [SERVICE_ADMIN] = "admin",
+    [SERVICE_UNIT] = "unit",
+};
+
+const char *service_kind_name(enum service_kind kind)
+{
+    return kinds[kind];
+}
 
 struct service *agent_service(struct agent *a, const char *id)
 {
@@ -62,6 +72,7 @@ static void service_free(struct service *s)
     if (!s)
         return;
     json_free(s->params);
+    unit_free(s->unit);
     free(s->storage_dir);
     if (s->pidfd >= 0)
         close(s->pidfd);
@@ -76,6 +87,11 @@ void services_free(struct agent *a)
 
 struct service *service_new(const struct definition *d)
 {
+    static const enum service_state first_states[] = {
+        [SERVICE_REDIS] = STATE_STOPPED,
+        [SERVICE_ADMIN] = STATE_RUNNING,
+        [SERVICE_UNIT] = STATE_UNKNOWN,
+    };
     struct service *s = xcalloc(1, sizeof *s);
 
     snprintf(s->id, sizeof s->id, "%s", d->id);
@@ -83,7 +99,7 @@ struct service *service_new(const struct definition *d)
     s->pidfd = -1;
     s->generation = 1;
     s->never_started = true;
-    s->state = d->kind == SERVICE_ADMIN ? STATE_RUNNING : STATE_STOPPED;
+    s->state = first_states[d->kind];
     s->wanted_up = d->kind == SERVICE_ADMIN;
     s->params = d->params ? json_copy(d->params) : json_object();
     if (d->kind == SERVICE_REDIS) {
@@ -123,7 +139,8 @@ int services_save(struct agent *a, struct err *err)
     int rc;
 
     for (size_t i = 0; i < a->n_services; i++)
-        json_push(list, service_to_json(a->services[i]));
+        if (a->services[i]->kind != SERVICE_UNIT)
+            json_push(list, service_to_json(a->services[i]));
     json_set_int(j, "generation", a->generation + 1);
     json_set(j, "services", list);
     text = json_print_pretty(j);
@@ -332,6 +349,10 @@ int service_forget(struct agent *a, const char *id, struct problem *pb)
 
     if (!s)
         return 0;
+    if (s->kind == SERVICE_UNIT) {
+        problem_set(pb, PROBLEM_INVALID, "%s stands in the boot configuration of this node", id);
+        return problem_advise(pb, "remove it there, then restart the agent");
+    }
     if (s->op)
         return problem_set(pb, PROBLEM_BUSY, "another change of %s is under way", id);
     if (s->proc.pid)

@@ -14,7 +14,7 @@ int services_load(struct agent *a, struct err *err);
 /* Reads config.json of the registered node, if there is one. */
 int services_read(struct agent *a, struct err *err);
 void services_free(struct agent *a);
-/* Writes config.json with the next generation. */
+/* Writes config.json with the next generation; units do not stand in it. */
 int services_save(struct agent *a, struct err *err);
 
 struct registration {
@@ -42,6 +42,9 @@ struct json *agent_read_json(const char *path, struct err *err);
 
 /* Directory that keeps an admin's copy of the metadata; free() it. */
 char *admin_env_dir(const struct agent *a, const char *id);
+
+/* The word for it in files and in the REST interface. */
+const char *service_kind_name(enum service_kind kind);
 
 /* Syntax. Pure. */
 bool name_is_store(const char *s);

@@ -141,8 +141,11 @@ int services_stop_all(struct agent *a, struct err *err)
     int left = 0;
 
     for (size_t i = 0; i < a->n_services; i++) {
-        char *record = agent_node_file(a, a->services[i]->id, ".pid");
+        char *record;
 
+        if (a->services[i]->kind != SERVICE_REDIS)
+            continue;
+        record = agent_node_file(a, a->services[i]->id, ".pid");
         proc_load(record, &a->services[i]->proc);
         free(record);
     }

@@ -135,7 +135,8 @@ static void child_close_from(unsigned first)
 
 static void child_files(const struct child_plan *cp)
 {
-    int lock = fcntl(cp->spawn->lock_fd, F_DUPFD, 16);
+    bool has_lock = cp->spawn->lock_fd >= 0;
+    int lock = has_lock ? fcntl(cp->spawn->lock_fd, F_DUPFD, 16) : 0;
     int error = fcntl(cp->error_fd, F_DUPFD, 16);
     int null = open("/dev/null", O_RDONLY);
     int out = open(cp->spawn->output_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
@@ -145,8 +146,10 @@ static void child_files(const struct child_plan *cp)
     null = fcntl(null, F_DUPFD, 16);
     out = fcntl(out, F_DUPFD, 16);
     if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
-        dup2(lock, CHILD_LOCK_FD) < 0 || dup2(error, CHILD_ERROR_FD) < 0)
+        (has_lock && dup2(lock, CHILD_LOCK_FD) < 0) || dup2(error, CHILD_ERROR_FD) < 0)
         child_fail(error, STEP_FILES, errno);
+    if (!has_lock)
+        close(CHILD_LOCK_FD);
     fcntl(CHILD_ERROR_FD, F_SETFD, FD_CLOEXEC);
     child_close_from(CHILD_FIRST_FREE_FD);
 }
@@ -174,6 +177,8 @@ static _Noreturn void child_run(const struct child_plan *cp)
     child_record(cp);
     if (chdir("/") < 0)
         child_fail(CHILD_ERROR_FD, STEP_FILES, errno);
+    if (cp->spawn->is_unit)
+        umask(022);
     execve(cp->spawn->argv[0], (char *const *)(uintptr_t)cp->spawn->argv, env);
     child_fail(CHILD_ERROR_FD, STEP_EXEC, errno);
 }

@@ -31,7 +31,8 @@ struct spawn {
     const char *const *argv; /* NULL-terminated; argv[0] is an absolute path */
     const char *record_path; /* where the process leaves its record */
     const char *output_path; /* its stdout and stderr; truncated first, 0600 */
-    int lock_fd;             /* stays open in the process as descriptor 3 */
+    int lock_fd;             /* stays open in the process as descriptor 3; -1: none */
+    bool is_unit;            /* its files are its own matter: the usual umask */
     struct file_id storage, env;
 };
 

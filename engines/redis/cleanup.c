@@ -51,6 +51,15 @@ static void each_gone(const struct cluster *c, void (*each)(void *arg, const str
     json_free(seen);
 }
 
+bool redis_is_stranger(const struct cluster *c, const struct json *raw)
+{
+    const char *id = json_str(raw, "id"), *kind = json_str(raw, "kind");
+
+    return id != NULL && kind != NULL &&
+           (strcmp(kind, "redis") == 0 || strcmp(kind, "admin") == 0) &&
+           cluster_service(c, id) == NULL;
+}
+
 static bool owns_anything(const struct json *raw)
 {
     const struct json *live = json_get(raw, "redis");
@@ -119,8 +128,7 @@ void redis_check_cleanup(const struct intent *in, const struct cluster *c, struc
             continue;
         }
         JSON_FOREACH (raw, json_get(n->raw, "services")) {
-            const char *id = json_str(raw, "id");
-            if (id != NULL && cluster_service(c, id) == NULL)
+            if (redis_is_stranger(c, raw))
                 check_stranger(n, raw, f);
         }
         JSON_FOREACH (dir, json_get(n->raw, "storageDirs")) {
@@ -158,7 +166,7 @@ static void add_undefines(struct cleaning *k)
         JSON_FOREACH (raw, json_get(n->raw, "services")) {
             const char *id = json_str(raw, "id");
             struct task *t;
-            if (n->status != STATUS_RUNNING || id == NULL || cluster_service(k->c, id) != NULL)
+            if (n->status != STATUS_RUNNING || !redis_is_stranger(k->c, raw))
                 continue;
             t = plan_add_task(k->p, k->wave, "undefine", arena_strdup(&k->p->arena, id), n->id);
             task_what(k->p, t, "stop %s on %s and forget its definition", id, n->id);
@@ -180,7 +188,7 @@ static void add_removes(struct cleaning *k)
         }
         JSON_FOREACH (raw, json_get(n->raw, "services")) {
             const char *id = json_str(raw, "id"), *dir = json_str(raw, "storageDir");
-            if (id != NULL && dir != NULL && cluster_service(k->c, id) == NULL)
+            if (dir != NULL && redis_is_stranger(k->c, raw))
                 add_remove_data(k, n, dir, id);
         }
     }

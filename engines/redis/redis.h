@@ -192,6 +192,10 @@ const char *redis_start_obstacle(const struct cluster *c, const struct service *
 const char *redis_way_to_primary(const struct cluster *c, const char *shard, struct arena *arena);
 void redis_check_cleanup(const struct intent *in, const struct cluster *c, struct findings *f);
 
+/* A service of a node's agent that would be this store's, but that the store does not declare. What
+ * else the agent controls on that host is none of the store's business. */
+bool redis_is_stranger(const struct cluster *c, const struct json *raw);
+
 /* Tasks that several plans are made of. */
 struct task *redis_add_start(struct plan *p, const struct cluster *c, const struct service *s,
                              int wave);

@@ -423,7 +423,7 @@ static void verify_strangers(const struct cluster *c, const struct node *n, stru
 {
     JSON_FOREACH (s, json_get(n->raw, "services")) {
         const char *id = json_str(s, "id");
-        if (id != NULL && n->status == STATUS_RUNNING && cluster_service(c, id) == NULL)
+        if (n->status == STATUS_RUNNING && redis_is_stranger(c, s))
             findings_add(f, SEVERITY_NOTE, "undeclared", n->id,
                          "%s has a service %s that the store does not declare", n->id, id);
     }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 
 import kvtest
 import tap
@@ -175,6 +176,30 @@ def services():
     call("DELETE", "/v1/node")
 
 
+def units():
+    """Answers about units"""
+    program = lab.file("unit", "#!/bin/sh\ncd %s\ncase $1 in start) : > up;; stop) rm -f up;; status) [ -e up ] || exit 3;; esac\n"
+                       % node.folder, 0o755)
+    node.kill(signal.SIGTERM)
+    path = os.path.join(node.root, "config1.json")
+    with open(path, encoding="utf-8") as source:
+        config = json.load(source)
+    config["units"] = [dict({a: {"argv": [program, a]} for a in ("start", "stop", "status")}, id="couchbase"),
+                       dict({a: {"argv": ["/nonexistent"]} for a in ("start", "stop", "status")}, id="broken")]
+    lab.file(path, json.dumps(config), 0o600)
+    node.start()
+    call("GET", "/v1/node")
+    for action in ("start", "stop"):
+        number = call("POST", "/v1/services/couchbase/" + action, {}, 202, "/v1/services/{id}/" + action)["operation"]
+        operation = call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
+        tap.equal(operation["state"], "succeeded", action)
+        tap.equal(call("GET", "/v1/node")["services"][0]["state"], "running" if action == "start" else "stopped", "state")
+        call("POST", "/v1/services/couchbase/" + action, {}, 200, "/v1/services/{id}/" + action)
+    number = call("POST", "/v1/services/broken/start", {}, 202, "/v1/services/{id}/start")["operation"]
+    call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
+    call("GET", "/v1/events")
+
+
 def everything_was_tried():
     """No operation of the document was left out"""
     there = {(m, p) for p, item in DOC["paths"].items() for m in METHODS if m in item}
@@ -182,4 +207,4 @@ def everything_was_tried():
 
 
 if __name__ == "__main__":
-    tap.main([document, methods, nodes, services, everything_was_tried], finish(lab))
+    tap.main([document, methods, nodes, services, units, everything_was_tried], finish(lab))

@@ -358,6 +358,35 @@ static void a_vote_needs_a_majority(void)
     }
 }
 
+/* An agent may control programs that are none of this store's business. */
+static void units_are_left_alone(void)
+{
+    struct world w;
+    struct plan p = {0};
+    struct findings f = {0}, verified = {0};
+    struct err err = ERR_INIT;
+    struct json *args = world_json("{}");
+    const struct intent in = {.verb = VERB_CLEANUP, .args = args};
+
+    world_make(&w);
+    json_push(json_get(w.nodes[0], "services"),
+              world_json("{\"id\":\"couchbase\",\"kind\":\"unit\",\"state\":\"running\","
+                         "\"storageDir\":null,\"redis\":null}"));
+    world_observe(&w);
+    redis_check(&in, &w.c, &f);
+    is_int(f.n, 0);
+    is_int(redis_expand(&in, &w.c, &p, &err), 0);
+    for (size_t i = 0; i < p.n_tasks; i++)
+        ok(strcmp(p.tasks[i].type, "undefine") != 0);
+    redis_verify(&w.c, &verified);
+    ok(!finding_says(&verified, "couchbase"));
+    plan_release(&p);
+    findings_release(&f);
+    findings_release(&verified);
+    json_free(args);
+    world_release(&w);
+}
+
 static void a_member_that_is_gone(void)
 {
     static const char args_text[] = "{}";
@@ -400,5 +429,5 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(recovery), TAP_TEST(the_only_good_copy), TAP_TEST(remedies),
             TAP_TEST(other_plans), TAP_TEST(a_vote_needs_a_majority),
-            TAP_TEST(a_member_that_is_gone));
+            TAP_TEST(units_are_left_alone), TAP_TEST(a_member_that_is_gone));
 }
