@@ -21,9 +21,9 @@ struct bootconfig {
     int port;
     int ha_first, ha_last; /* 0,0 where capacity is 0 */
     int capacity;          /* 0: only for units */
-    int memory_mb;      /* for all services together; 0: not said */
-    int watch_interval; /* seconds */
-    char *admin_dir;    /* or NULL */
+    int memory_mb;         /* for all services together; 0: not said */
+    int watch_interval;    /* seconds */
+    char *admin_dir;       /* or NULL */
     char *storage_dirs[BOOT_DIRS_MAX];
     size_t n_storage_dirs;
     char *log_dirs[BOOT_DIRS_MAX];

@@ -39,7 +39,7 @@ static void service_metrics(struct buf *b, const struct agent *a)
     for (size_t i = 0; i < a->n_services; i++)
         if (a->services[i]->kind != SERVICE_UNIT)
             buf_addf(b, "kvagentd_service_wanted{service=\"%s\"} %d\n", a->services[i]->id,
-                 a->services[i]->wanted_up);
+                     a->services[i]->wanted_up);
 }
 
 static void request_metrics(struct buf *b, struct agent *a)
