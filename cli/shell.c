@@ -238,6 +238,18 @@ static void print_time(const struct shell *sh, int64_t start)
         fprintf(stderr, "time: %.3f s\n", (double)(time_mono_ms() - start) / 1000);
 }
 
+static void add_notice(struct shell *sh, const struct cmd *cmd, struct out *out,
+                       const struct err *outcome)
+{
+    char *text = NULL;
+
+    if (sh->host.notice && cmd->needs & CMD_STORE)
+        text = sh->host.notice(sh->host.session, outcome);
+    if (text)
+        out_note(out, "%s", text);
+    free(text);
+}
+
 /* A command that is known and whose options are right. */
 static int run(struct shell *sh, const struct cmd *cmd, const void *options)
 {
@@ -249,6 +261,7 @@ static int run(struct shell *sh, const struct cmd *cmd, const void *options)
     output_open(sh, &o, cmd->name, cmd->tables);
     sh->failure_shown = false;
     run_checked(sh, cmd, options, o.out, &err);
+    add_notice(sh, cmd, o.out, &err);
     status = output_close(sh, &o, &err);
     sh->failure_shown = false;
     print_time(sh, start);

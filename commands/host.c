@@ -18,9 +18,25 @@ static int prepare(struct session *s, const struct cmd *cmd, struct err *err)
 
     if (!(cmd->needs & CMD_STORE))
         return 0;
+    session_leave_copy(s);
     if ((j = session_journal(s, err)) == NULL)
         return -1;
-    return journal_reconcile(j, err) < 0 ? -1 : 0;
+    if (journal_reconcile(j, err) >= 0)
+        return 0;
+    session_leave_journal(s); /* what cannot be written any more can still be read */
+    err_clear(err);
+    return session_journal(s, err) != NULL ? 0 : -1;
+}
+
+/* A journal that can only be read is worth a word, unless it is what failed. */
+static char *notice(struct session *s, const struct err *outcome)
+{
+    const struct err *why = session_copied(s);
+
+    if (why == NULL || strstr(outcome->text, why->text) != NULL)
+        return NULL;
+    return xasprintf("%s; it can be looked at, and nothing is kept%s%s", why->text,
+                     why->advice[0] ? "; " : "", why->advice);
 }
 
 /* --- completion --- */
@@ -147,6 +163,7 @@ struct shell_host session_shell_host(struct session *s)
         .cmds = commands,
         .program = &program,
         .prepare = prepare,
+        .notice = notice,
         .complete = complete,
         .available = available,
     };

@@ -9,6 +9,7 @@
 #define POLL_MS 100
 #define RECONCILE_MS 1000
 #define SECOND_CTRL_C_MS 2000
+#define REFUSALS_MAX 3
 
 /* --- how it ended --- */
 
@@ -117,6 +118,8 @@ struct follow {
     int64_t reconciled_ms, deadline_ms;
     int64_t first_ctrl_c_ms; /* 0: none yet */
     bool asked_interrupt;
+    int refusals;        /* in a row, of the journal to say whether the runner lives */
+    struct err refusal;  /* the last one */
     struct watch *watch; /* NULL: only the end is shown */
     struct out *out;
 };
@@ -171,9 +174,13 @@ static bool at_rest(struct follow *f)
     enum plan_state state;
 
     if (now - f->reconciled_ms >= RECONCILE_MS) {
+        int moved = journal_reconcile(f->journal, &err);
         f->reconciled_ms = now;
-        if (journal_reconcile(f->journal, &err) > 0)
+        if (moved > 0)
             f->version = -1;
+        f->refusals = moved < 0 ? f->refusals + 1 : 0;
+        if (moved < 0)
+            f->refusal = err;
     }
     if (version == f->version)
         return false;
@@ -256,12 +263,22 @@ static int follow(struct follow *f, int64_t timeout_ms, struct err *err)
     f->journal = session_journal(f->session, err);
     if (f->journal == NULL)
         return -1;
+    if (journal_is_copy(f->journal) != NULL &&
+        !plan_at_rest(journal_plan_state(f->journal, f->id))) {
+        *err = *journal_is_copy(f->journal);
+        return err_prepend(err, "plan %lld cannot be followed", (long long)f->id);
+    }
     f->version = -1;
     f->reconciled_ms = time_mono_ms();
     f->deadline_ms = timeout_ms > 0 ? f->reconciled_ms + timeout_ms : INT64_MAX;
     while (!at_rest(f)) {
         if (!ctrl_c(f, err)) {
             rc = stop_waiting(f, ERR_SIGINT, "stopped waiting", err);
+            break;
+        }
+        if (f->refusals >= REFUSALS_MAX) {
+            *err = f->refusal;
+            rc = err_prepend(err, "plan %lld cannot be followed", (long long)f->id);
             break;
         }
         if (time_mono_ms() >= f->deadline_ms) {

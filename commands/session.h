@@ -72,6 +72,12 @@ bool session_waits_for_host(const struct session *s); /* it was given and not ye
 
 /* Of the current store; NULL on failure. The session's. */
 struct journal *session_journal(struct session *s, struct err *err);
+/* Why the journal that is open can only be looked at (journal_is_copy()); NULL: it can be changed.
+ */
+const struct err *session_copied(const struct session *s);
+/* Closes it, to be opened anew at the next need; the other only when it is a copy. */
+void session_leave_journal(struct session *s);
+void session_leave_copy(struct session *s);
 const struct engine *session_engine(struct session *s, struct err *err);
 const struct endpoint *session_endpoint(struct session *s, struct err *err);
 struct connection *session_connection(struct session *s, struct err *err);

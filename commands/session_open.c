@@ -25,6 +25,23 @@ void session_leave_store(struct session *s)
     s->journal = NULL;
 }
 
+const struct err *session_copied(const struct session *s)
+{
+    return s->journal != NULL ? journal_is_copy(s->journal) : NULL;
+}
+
+void session_leave_journal(struct session *s)
+{
+    journal_close(s->journal);
+    s->journal = NULL;
+}
+
+void session_leave_copy(struct session *s)
+{
+    if (session_copied(s) != NULL)
+        session_leave_journal(s);
+}
+
 struct journal *session_journal(struct session *s, struct err *err)
 {
     const struct store_settings *store;

@@ -168,6 +168,17 @@ static int set_wal(struct db *db, struct err *err)
     return err_advise(err, "keep it on a local file system");
 }
 
+/* The steps of the schema that a database of that version lacks. */
+static int upgrade(struct db *db, int64_t version, struct err *err)
+{
+    if (run_text(db, "PRAGMA foreign_keys = ON", err) < 0)
+        return -1;
+    for (const struct db_migration *m = db->schema->migrations; m->sql; m++)
+        if (m->version > version && migrate(db, m, err) < 0)
+            return -1;
+    return 0;
+}
+
 /* Brings an accepted file into use: settings, then the steps of the schema it lacks. */
 static int prepare_file(struct db *db, struct err *err)
 {
@@ -180,13 +191,9 @@ static int prepare_file(struct db *db, struct err *err)
         return -1;
     /* From here on the file is known to be ours: closing may tidy up its log again. */
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    if (set_wal(db, err) < 0 ||
-        run_text(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err) < 0)
+    if (set_wal(db, err) < 0 || run_text(db, "PRAGMA synchronous = FULL", err) < 0)
         return -1;
-    for (const struct db_migration *m = db->schema->migrations; m->sql; m++)
-        if (m->version > version && migrate(db, m, err) < 0)
-            return -1;
-    return 0;
+    return upgrade(db, version, err);
 }
 
 struct db *db_open(const char *path, bool create, const struct db_schema *schema, struct err *err)
@@ -206,10 +213,28 @@ struct db *db_open(const char *path, bool create, const struct db_schema *schema
         err_set(err, ERR_INPUT, "%s %s is empty", schema->what, path);
         goto fail;
     }
-    if (check_version(db, head.user_version, err) < 0 || prepare_file(db, err) < 0)
+    if (db_file_writable(db->handle, path, schema->what, err) < 0 ||
+        check_version(db, head.user_version, err) < 0 || prepare_file(db, err) < 0)
         goto fail;
     return db;
 fail:
+    db_close(db);
+    return NULL;
+}
+
+struct db *db_open_copy(const char *path, const struct db_schema *schema, struct err *err)
+{
+    struct db *db = xcalloc(1, sizeof *db);
+    struct db_file_head head;
+    int64_t version;
+
+    db->schema = schema;
+    db->path = xstrdup(path);
+    if (db_file_copy(&db->handle, path, schema, &head, err) == 0 &&
+        check_version(db, head.user_version, err) == 0 &&
+        read_int(db, "PRAGMA user_version", &version, err) == 0 &&
+        check_version(db, version, err) == 0 && upgrade(db, version, err) == 0)
+        return db;
     db_close(db);
     return NULL;
 }

@@ -157,8 +157,19 @@ int db_file_check(sqlite3 *handle, const char *path, const struct db_schema *sch
         }
     }
     head->user_version = be32(h + 60);
+    return 0;
+}
+
+int db_file_writable(sqlite3 *handle, const char *path, const char *what, struct err *err)
+{
+    struct statvfs fs;
+
     if (sqlite3_db_readonly(handle, "main") == 1) {
-        err_set(err, ERR_FAILED, "%s %s is not writable", schema->what, path);
+        if (statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0) {
+            err_set(err, ERR_FAILED, "%s %s is on a read-only file system", what, path);
+            return err_advise(err, "find out why it is read-only, mount it for writing and repeat");
+        }
+        err_set(err, ERR_FAILED, "%s %s is not writable", what, path);
         return err_advise(err, "check the owner and mode of the file and of its file system");
     }
     return 0;

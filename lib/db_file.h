@@ -15,9 +15,16 @@ struct db_file_head {
 int db_file_open(sqlite3 **handle, const char *path, bool create, const char *what,
                  struct err *err);
 
-/* Reads the file's first page head. Refuses what is no database, cut, foreign or not writable. */
+/* Reads the file's first page head. Refuses what is no database, cut or foreign. */
 int db_file_check(sqlite3 *handle, const char *path, const struct db_schema *schema,
                   struct db_file_head *head, struct err *err);
+
+/* Refuses what was opened read-only because more is not allowed. */
+int db_file_writable(sqlite3 *handle, const char *path, const char *what, struct err *err);
+
+/* Copies the file, its log included, into a new database in memory, without any file beside it. */
+int db_file_copy(sqlite3 **memory, const char *path, const struct db_schema *schema,
+                 struct db_file_head *head, struct err *err);
 
 /* The handle's last error as a sentence about the file at path; returns -1. */
 int db_file_error(sqlite3 *handle, const char *path, const char *what, struct err *err);

@@ -25,6 +25,27 @@ static char *user_at_host(void)
     return xasprintf("%ld@%s", (long)geteuid(), host);
 }
 
+/* err says why the file cannot be used for writing; when that is not the reason, it stays as it is.
+ */
+static int open_copy(struct journal *j, const char *path, struct err *err)
+{
+    struct err why = ERR_INIT;
+    struct db *copy;
+
+    if (err->code != ERR_FAILED || access(path, R_OK) != 0 || !db_is_unwritable(path))
+        return -1;
+    db_close(j->db);
+    j->db = NULL;
+    copy = db_open_copy(path, &journal_schema, &why);
+    if (copy == NULL)
+        return -1;
+    j->db = copy;
+    j->is_copy = true;
+    j->why = *err;
+    err_clear(err);
+    return journal_reconcile(j, err) < 0 ? -1 : 0;
+}
+
 struct journal *journal_open(const char *dir, bool create, struct err *err)
 {
     struct journal *j = xcalloc(1, sizeof *j);
@@ -34,12 +55,25 @@ struct journal *journal_open(const char *dir, bool create, struct err *err)
     j->who = user_at_host();
     if (!create || fs_mkdirs(dir, 0700, err) == 0)
         j->db = db_open(path, create, &journal_schema, err);
-    free(path);
-    if (j->db == NULL || journal_reconcile(j, err) < 0) {
+    if ((j->db == NULL || journal_reconcile(j, err) < 0) && open_copy(j, path, err) < 0) {
         journal_close(j);
-        return NULL;
+        j = NULL;
     }
+    free(path);
     return j;
+}
+
+const struct err *journal_is_copy(const struct journal *j)
+{
+    return j->is_copy ? &j->why : NULL;
+}
+
+int journal_check_kept(const struct journal *j, struct err *err)
+{
+    if (!j->is_copy)
+        return 0;
+    *err = j->why;
+    return err_prepend(err, "nothing can be changed");
 }
 
 void journal_close(struct journal *j)
@@ -91,6 +125,11 @@ int64_t journal_data_version(struct journal *j)
 int journal_begin(struct journal *j, struct err *err)
 {
     return db_begin(j->db, err);
+}
+
+int journal_begin_change(struct journal *j, struct err *err)
+{
+    return journal_check_kept(j, err) < 0 ? -1 : journal_begin(j, err);
 }
 
 int journal_end(struct journal *j, int rc, struct err *err)

@@ -186,7 +186,7 @@ int put_effects(struct journal *j, const struct json *effects, int64_t plan_id, 
 
 int journal_apply(struct journal *j, const struct json *effects, struct err *err)
 {
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, put_effects(j, effects, 0, err), err);
 }
@@ -221,7 +221,7 @@ static int replace_docs(struct journal *j, const struct json *docs, int64_t vers
 
 int journal_adopt_docs(struct journal *j, const struct json *docs, int64_t version, struct err *err)
 {
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, replace_docs(j, docs, version, err), err);
 }

@@ -49,7 +49,7 @@ int put_event(struct journal *j, const struct event *ev, int64_t seq, struct err
 
 int journal_event(struct journal *j, const struct event *ev, struct err *err)
 {
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, put_event(j, ev, 0, err), err);
 }

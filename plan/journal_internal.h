@@ -12,11 +12,17 @@ struct journal {
     struct db *db;
     char *dir;
     char *who; /* user@host of this process: the author of events */
+    bool is_copy;
+    struct err why; /* it is one */
 };
 
 extern const struct db_schema journal_schema;
 
 int journal_begin(struct journal *j, struct err *err);
+/* The same for what a copy must not seem to keep: plans, documents, their history. */
+int journal_begin_change(struct journal *j, struct err *err);
+/* Refuses, with the reason, when the journal is a copy. */
+int journal_check_kept(const struct journal *j, struct err *err);
 /* Commits when rc is 0; else rolls back and leaves *err as it is. Returns 0 or -1. */
 int journal_end(struct journal *j, int rc, struct err *err);
 

@@ -208,7 +208,7 @@ int move_plan(struct journal *j, int64_t id, enum plan_state to, const struct mo
 int journal_plan_move(struct journal *j, int64_t id, enum plan_state to, const struct move *m,
                       struct err *err)
 {
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, move_plan(j, id, to, m, err), err);
 }
@@ -392,7 +392,7 @@ int journal_task_move(struct journal *j, int64_t plan_id, int num, enum task_sta
     struct task_row row = {.plan_id = plan_id, .num = num};
     struct move none = {0};
 
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, move_task(j, &row, to, m != NULL ? m : &none, err), err);
 }

@@ -156,7 +156,7 @@ int journal_plan_create(struct journal *j, struct plan *p, struct err *err)
     if (row.user == NULL)
         row.user = arena_strdup(&row.arena, j->who);
     row.created_ms = time_now_ms();
-    rc = journal_begin(j, err);
+    rc = journal_begin_change(j, err);
     if (rc == 0)
         rc = journal_end(j, create(j, &row, err), err);
     p->arena = row.arena;
@@ -224,7 +224,7 @@ static int replace_tasks(struct journal *j, const struct plan *p, struct err *er
 
 int journal_plan_replace_tasks(struct journal *j, const struct plan *p, struct err *err)
 {
-    if (journal_begin(j, err) < 0)
+    if (journal_begin_change(j, err) < 0)
         return -1;
     return journal_end(j, replace_tasks(j, p, err), err);
 }

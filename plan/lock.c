@@ -186,7 +186,7 @@ int lock_store(struct plan_lock *l, struct journal *j, int64_t wait_ms, struct e
     int64_t begun = time_mono_ms(), limit;
     struct holder h;
 
-    if (lock_file(l, j, err) < 0)
+    if (journal_check_kept(j, err) < 0 || lock_file(l, j, err) < 0)
         return -1;
     while (lock_byte(l->fd, 0) < 0) {
         if (!is_taken(errno)) {
@@ -228,7 +228,7 @@ int lock_plan(struct plan_lock *l, struct journal *j, int64_t plan_id, struct er
     int64_t begun = time_mono_ms();
     enum plan_state state;
 
-    if (l->fd < 0 && lock_file(l, j, err) < 0)
+    if (journal_check_kept(j, err) < 0 || (l->fd < 0 && lock_file(l, j, err) < 0))
         return -1;
     while (lock_byte(l->fd, plan_id) < 0) {
         if (!is_taken(errno))

@@ -34,6 +34,15 @@ struct db_schema {
  * Without create an absent file is ERR_INPUT.
  */
 struct db *db_open(const char *path, bool create, const struct db_schema *schema, struct err *err);
+/*
+ * The whole of a file that cannot be written (read-only file system, full disk), read once into
+ * memory, its log included; brought to the present format there. What is written to it is gone with
+ * db_close(). Refused as by db_open(). No other connection of this process may have the file open.
+ */
+struct db *db_open_copy(const char *path, const struct db_schema *schema, struct err *err);
+/* Can there be nothing written at path just now: no permission, a read-only file system, no space
+ * left? Whoever asks has seen db_open() or a write fail. */
+bool db_is_unwritable(const char *path);
 void db_close(struct db *db);
 
 int db_exec(struct db *db, const char *sql, struct err *err);

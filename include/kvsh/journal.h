@@ -23,6 +23,13 @@ struct journal;
  * RUNNING tasks stay RUNNING: they are in doubt until somebody asks the store).
  */
 struct journal *journal_open(const char *dir, bool create, struct err *err);
+/*
+ * A journal that cannot be written (read-only file system, full disk, no permission) is read into
+ * memory, so that it can be looked at: why it cannot be written, else NULL. It stays as it was when
+ * it was opened; observations and what nodes saw are forgotten again, and every other change is
+ * refused, as are its locks.
+ */
+const struct err *journal_is_copy(const struct journal *j);
 void journal_close(struct journal *j);
 const char *journal_dir(const struct journal *j);
 /* By which other machines know whose plan it is: "user@host#1a2b3c4d", the number being this

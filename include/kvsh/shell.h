@@ -24,6 +24,9 @@ struct shell_host {
     const struct cmd *program;
     /* Meets cmd->needs before run(): opens the store's journal. */
     int (*prepare)(struct session *s, const struct cmd *cmd, struct err *err);
+    /* A sentence that goes with whatever the command just run said; malloc'ed, or NULL. May be
+     * NULL. */
+    char *(*notice)(struct session *s, const struct err *outcome);
     /* Calls add() for each candidate of kind `what` (all of them; the shell filters by prefix).
      * Never blocks on a network, never changes anything, prints nothing. */
     void (*complete)(struct session *s, enum completer what,
