@@ -46,6 +46,7 @@ HANDLER(move_keys_post)
         {"host", FIELD_STRING},
         {"port", FIELD_INT, .min = 1, .max = 65535},
         {"keep", FIELD_BOOL, .is_optional = true},
+        {"drop", FIELD_BOOL, .is_optional = true},
         {NULL},
     };
     struct err err = ERR_INIT;
@@ -61,11 +62,14 @@ HANDLER(move_keys_post)
     k.ip = ip;
     k.port = (int)json_int(rq->body, "port", 0);
     k.keep = json_bool(rq->body, "keep", false);
+    k.drop = json_bool(rq->body, "drop", false);
     if (member_move_keys(&m, &k, pb) < 0)
         return -1;
     rp->body = json_object();
     json_set_int(rp->body, "moved", k.moved);
     json_set_int(rp->body, "left", k.left);
+    if (k.drop)
+        json_set_int(rp->body, "dropped", k.dropped);
     return 0;
 }
 

@@ -47,8 +47,9 @@ struct key_move {
     int slot;
     const char *ip;
     int port;
-    bool keep;           /* a key that is there already stays as it is there, and is an error */
-    int64_t moved, left; /* out */
+    bool keep; /* a key that is there already stays as it is there, and is an error */
+    bool drop; /* with keep: it is removed here instead */
+    int64_t moved, left, dropped; /* out */
 };
 /* One round. */
 int member_move_keys(const struct member *m, struct key_move *k, struct problem *pb);

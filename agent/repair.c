@@ -114,6 +114,21 @@ static void removed(struct agent *a, const char *path, const char *id,
     pthread_mutex_unlock(&a->lock);
 }
 
+/* With its data goes what the agent keeps of a service that is defined no more: with its former
+ * identity one of that name would come back as a member nobody wants. */
+static void remove_node_files(struct agent *a, const char *id)
+{
+    static const char *const suffixes[] = {".nodes.conf", ".redis.conf", ".pid", ".out", ".logpos"};
+
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && !agent_service(a, id); i++) {
+        char *path = agent_node_file(a, id, suffixes[i]);
+        unlink(path);
+        free(path);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
 int leftover_remove(struct agent *a, const char *storage_dir, const char *id, struct problem *pb)
 {
     struct tree_count count = {0};
@@ -144,6 +159,8 @@ int leftover_remove(struct agent *a, const char *storage_dir, const char *id, st
     }
     removed(a, path, id, &count);
 out:
+    if (rc == 0)
+        remove_node_files(a, id);
     if (lock >= 0)
         close(lock);
     if (dir >= 0)

@@ -85,7 +85,7 @@ static void migrate(const struct member *m, struct redis *r, const redisReply *k
     argv[n++] = "";
     argv[n++] = "0";
     argv[n++] = "15000";
-    if (!k->keep)
+    if (!k->keep && !k->drop)
         argv[n++] = "REPLACE";
     argv[n++] = "AUTH";
     argv[n++] = m->secret;
@@ -101,9 +101,66 @@ static void migrate(const struct member *m, struct redis *r, const redisReply *k
     free(lens);
 }
 
+/* Removes here those keys that are at the target already. */
+static int drop_known(const struct member *m, const redisReply *keys, struct key_move *k,
+                      struct problem *pb)
+{
+    struct redis *target = redis_new(k->ip, k->port, m->secret), *here = member_connect(m);
+    int64_t wanted = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < keys->elements; i++)
+        redis_addv(target, 2, (const char *[]){"EXISTS", keys->element[i]->str},
+                   (size_t[]){6, keys->element[i]->len});
+    redis_exchange(&target, 1, ASK_MS);
+    for (size_t i = 0; i < keys->elements && rc == 0; i++) {
+        const redisReply *reply = redis_reply(target, i);
+        rc = member_reply(m, target, reply, pb);
+        if (rc < 0 || integer_of(reply) != 1)
+            continue;
+        /* The slot is importing here: what is in it is only for those who ask so. */
+        redis_add(here, "ASKING", NULL);
+        redis_addv(here, 2, (const char *[]){"DEL", keys->element[i]->str},
+                   (size_t[]){3, keys->element[i]->len});
+        wanted++;
+    }
+    if (rc == 0 && wanted > 0)
+        redis_exchange(&here, 1, ASK_MS);
+    for (int64_t i = 0; i < wanted && rc == 0; i++) {
+        const redisReply *reply = redis_reply(here, (size_t)i * 2 + 1);
+        rc = member_reply(m, here, reply, pb);
+        k->dropped += rc == 0 ? integer_of(reply) : 0;
+    }
+    redis_free(here);
+    redis_free(target);
+    return rc;
+}
+
+/* One batch of keys; a key the target has already may be an error, as told in k. */
+static int move_batch(const struct member *m, const redisReply *keys, struct key_move *k,
+                      struct problem *pb)
+{
+    struct redis *w = member_connect(m);
+    const redisReply *reply;
+    int rc;
+
+    k->moved = (int64_t)keys->elements;
+    migrate(m, w, keys, k);
+    redis_exchange(&w, 1, MOVE_MS);
+    reply = redis_reply(w, 0);
+    if (k->drop && redis_is_error(reply) && strstr(reply->str, "BUSYKEY") != NULL) {
+        rc = drop_known(m, keys, k, pb);
+        k->moved -= k->dropped;
+    } else {
+        rc = member_reply(m, w, reply, pb);
+    }
+    redis_free(w);
+    return rc;
+}
+
 int member_move_keys(const struct member *m, struct key_move *k, struct problem *pb)
 {
-    struct redis *r = member_connect(m), *w = member_connect(m);
+    struct redis *r = member_connect(m);
     char text[8], limit[8];
     const redisReply *keys;
     int rc;
@@ -112,15 +169,10 @@ int member_move_keys(const struct member *m, struct key_move *k, struct problem 
     snprintf(limit, sizeof limit, "%d", KEYS);
     keys = redis_call(r, ASK_MS, "CLUSTER", "GETKEYSINSLOT", text, limit, NULL);
     rc = member_reply(m, r, keys, pb);
-    if (rc == 0 && keys->type == REDIS_REPLY_ARRAY && keys->elements > 0) {
-        k->moved = (int64_t)keys->elements;
-        migrate(m, w, keys, k);
-        redis_exchange(&w, 1, MOVE_MS);
-        rc = member_reply(m, w, redis_reply(w, 0), pb);
-    }
+    if (rc == 0 && keys->type == REDIS_REPLY_ARRAY && keys->elements > 0)
+        rc = move_batch(m, keys, k, pb);
     if (rc == 0)
         rc = count_slot(m, r, k->slot, &k->left, pb);
-    redis_free(w);
     redis_free(r);
     return rc;
 }

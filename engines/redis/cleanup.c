@@ -60,7 +60,7 @@ bool redis_is_stranger(const struct cluster *c, const struct json *raw)
            cluster_service(c, id) == NULL;
 }
 
-static bool owns_anything(const struct json *raw)
+bool redis_doc_owns_slots(const struct json *raw)
 {
     const struct json *live = json_get(raw, "redis");
 
@@ -77,7 +77,7 @@ static void check_stranger(const struct node *n, const struct json *raw, struct 
 {
     const char *id = json_str(raw, "id");
 
-    if (owns_anything(raw)) {
+    if (redis_doc_owns_slots(raw)) {
         findings_add(f, SEVERITY_BLOCK, "owns-slots", id,
                      "%s on %s is not declared, but owns hash slots (%lld keys)", id, n->id,
                      (long long)json_int(json_get(raw, "redis"), "keys", 0));

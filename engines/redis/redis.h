@@ -72,6 +72,8 @@ void redis_settle_roles(struct cluster *c);
 const struct json *redis_live(const struct service *s);
 /* Does the service itself say that it owns hash slots? */
 bool redis_owns_slots(const struct service *s);
+/* The same of an agent's document of a service, declared or not. */
+bool redis_doc_owns_slots(const struct json *raw);
 /* Entry of node id `id` in the list of members that s reports, or NULL. */
 const struct json *redis_member(const struct service *s, const char *id);
 /* Does s, as far as it was asked, list o? A hand-over to whom it does not know is dropped. */

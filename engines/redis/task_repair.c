@@ -146,6 +146,11 @@ static int do_undefine(struct doing *d, struct err *err)
     raw = find_stranger(d, n);
     if (raw == NULL)
         return 0;
+    if (redis_doc_owns_slots(raw)) {
+        err_set(err, ERR_FAILED, "%s on %s owns hash slots meanwhile and stays", d->t->target,
+                n->id);
+        return err_advise(err, "cancel this plan, and look at 'plan preview cleanup' again");
+    }
     if (json_str(raw, "storageDir") != NULL &&
         doing_act_and_follow(d, &stranger, "stop", json_object(), err) != 0)
         return -1;

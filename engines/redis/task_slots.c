@@ -5,10 +5,11 @@
  * it, not by what anybody remembers (a move does not survive a failover). It goes to the shard it
  * is declared for:
  *
- *   owner is the declared one   keys of others come back to it, then all flags are cleared
+ *   owner is the declared one   a move under way is ended and undone, so that no key is ever out of
+ *                               sight; stray keys come back; flags are cleared
  *   owner is another            its keys go on to the declared one; that one, then the owner,
  *                               hears who owns it
- *   nobody says it owns it      the declared one gets it, when no other holds keys of it
+ *   nobody says it owns it      who holds its keys gets it, else the declared one
  */
 #include "engines/redis/doing.h"
 
@@ -29,7 +30,7 @@ struct tidying {
     int slot;
     struct service *owner, *declared;
     size_t slots_done;
-    int64_t keys_moved;
+    int64_t keys_moved, keys_dropped;
 };
 
 static const struct json *myself(const struct service *s)
@@ -114,9 +115,12 @@ static int count_keys(struct tidying *t, const struct service *s, int64_t *keys,
     return rc;
 }
 
-/* All keys of the slot. keep: what is at the target already is newer. */
+/* What becomes of a key that the target has already. */
+enum rival { RIVAL_REPLACE, RIVAL_KEEP, RIVAL_DROP_HERE };
+
+/* All keys of the slot. */
 static int move_keys(struct tidying *t, const struct service *from, const struct service *to,
-                     bool keep, struct err *err)
+                     enum rival rival, struct err *err)
 {
     const struct node *n = cluster_node(&t->d->c, to->node);
     int64_t left = 1;
@@ -128,9 +132,12 @@ static int move_keys(struct tidying *t, const struct service *from, const struct
         json_set_int(body, "slot", t->slot);
         json_set_str(body, "host", n->host);
         json_set_int(body, "port", to->port);
-        json_set_bool(body, "keep", keep);
+        json_set_bool(body, "keep", rival != RIVAL_REPLACE);
+        if (rival == RIVAL_DROP_HERE)
+            json_set_bool(body, "drop", true);
         rc = doing_act(t->d, from, "move-keys", body, &answer, err);
         t->keys_moved += json_int(answer, "moved", 0);
+        t->keys_dropped += json_int(answer, "dropped", 0);
         left = json_int(answer, "left", 0);
         json_free(answer);
         if (rc != 0)
@@ -144,66 +151,126 @@ static int move_keys(struct tidying *t, const struct service *from, const struct
 
 /* --- one slot --- */
 
-/* What others hold comes to `home`, and their flags are cleared. */
-static int bring_home(struct tidying *t, const struct service *home, const struct service *except,
-                      struct err *err)
+/* The owner gives the slot away. Clients find each key all the time, and what the owner has counts.
+ */
+static int move_slot(struct tidying *t, const struct service *from, const struct service *to,
+                     struct err *err)
+{
+    if (set_slot(t, to, "importing", from, err) != 0 ||
+        set_slot(t, from, "migrating", to, err) != 0 ||
+        move_keys(t, from, to, RIVAL_REPLACE, err) != 0 || set_slot(t, to, "node", to, err) != 0 ||
+        set_slot(t, from, "node", to, err) != 0)
+        return -1;
+    return 0;
+}
+
+/* The flag that stray keys need is not taken for a move under way when it is found again. */
+static const char *stray_memo(struct tidying *t)
+{
+    return arena_printf(&t->d->c.arena, "stray %d", t->slot);
+}
+
+static int note_stray(struct tidying *t, struct err *err)
+{
+    struct perform *p = t->d->p;
+
+    if (p->remember != NULL && p->remember(p, stray_memo(t)) != 0)
+        return err_set(err, ERR_FAILED, "the plan's journal cannot be written");
+    return 0;
+}
+
+static bool is_stray(struct tidying *t)
+{
+    return t->d->p->memo != NULL && strcmp(t->d->p->memo, stray_memo(t)) == 0;
+}
+
+/* Keys that nobody could read, because their slot is another's and no move is under way. */
+static int bring_strays(struct tidying *t, const struct service *m, const struct service *home,
+                        struct err *err)
+{
+    enum rival rival = t->d->p->force ? RIVAL_DROP_HERE : RIVAL_KEEP;
+    struct err ignored = ERR_INIT;
+
+    if (note_stray(t, err) != 0 || set_slot(t, m, "importing", home, err) != 0)
+        return -1;
+    if (move_keys(t, m, home, rival, err) == 0)
+        return set_slot(t, m, "stable", NULL, err);
+    set_slot(t, m, "stable", NULL, &ignored);
+    if (strstr(err->text, "BUSYKEY") == NULL)
+        return -1;
+    err_set(err, ERR_FAILED,
+            "%s and %s both hold a key of it: clients read the one at %s, the one at %s is older",
+            m->id, home->id, home->id, m->id);
+    return err_advise(err,
+                      "'plan cleanup -force -reason TEXT' keeps what is at %s and drops such "
+                      "keys at %s",
+                      home->id, m->id);
+}
+
+/* What others hold comes to `home`, which owns the slot, and flags are cleared. */
+static int bring_home(struct tidying *t, const struct service *home, struct err *err)
 {
     for (size_t i = 0; i < t->n; i++) {
         const struct service *m = t->masters[i];
         bool open = open_flag(m, t->slot) != NULL;
         int64_t keys;
 
-        if (m == home || m == except)
+        if (m == home)
             continue;
         if (count_keys(t, m, &keys, err) != 0)
             return -1;
-        if (keys > 0 && (set_slot(t, m, "importing", home, err) != 0 ||
-                         move_keys(t, m, home, !open, err) != 0)) {
-            if (strstr(err->text, "BUSYKEY") != NULL)
-                err_advise(err,
-                           "%s and %s both hold a key of slot %d: compare them, and delete "
-                           "the one at %s",
-                           m->id, home->id, t->slot, m->id);
+        /* Keys of a move under way are never out of sight: the move is ended, then undone. */
+        if (keys > 0 && t->owner == home && !is_stray(t) &&
+            (open || open_flag(home, t->slot) != NULL)) {
+            if (move_slot(t, home, m, err) != 0 || move_slot(t, m, home, err) != 0)
+                return -1;
+        } else if (keys > 0) {
+            if (bring_strays(t, m, home, err) != 0)
+                return -1;
+        } else if (open && set_slot(t, m, "stable", NULL, err) != 0) {
             return -1;
         }
-        if ((open || keys > 0) && set_slot(t, m, "stable", NULL, err) != 0)
-            return -1;
     }
     return 0;
 }
 
-/* The declared primary gets the slot from its present owner. */
-static int finish_move(struct tidying *t, struct err *err)
+/* Nobody says it owns the slot: who alone holds keys of it shall, or else the declared one. */
+static int find_owner(struct tidying *t, struct err *err)
 {
-    if (set_slot(t, t->declared, "importing", t->owner, err) != 0 ||
-        set_slot(t, t->owner, "migrating", t->declared, err) != 0 ||
-        move_keys(t, t->owner, t->declared, false, err) != 0 ||
-        set_slot(t, t->declared, "node", t->declared, err) != 0 ||
-        set_slot(t, t->owner, "node", t->declared, err) != 0)
-        return -1;
-    return bring_home(t, t->declared, t->owner, err);
+    struct service *holder = NULL;
+    size_t holders = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        int64_t keys;
+        if (count_keys(t, t->masters[i], &keys, err) != 0)
+            return -1;
+        holder = keys > 0 ? t->masters[i] : holder;
+        holders += keys > 0;
+    }
+    t->owner = holders == 1 ? holder : t->declared;
+    return set_slot(t, t->owner, "node", t->owner, err);
 }
 
 static int tidy_slot(struct tidying *t, struct err *err)
 {
+    const struct service *home;
+
     t->owner = NULL;
     t->declared = declared_master(t);
     for (size_t i = 0; i < t->n; i++) {
         if (owns_slot(t->masters[i], t->slot))
             t->owner = t->masters[i];
     }
-    if (t->declared == NULL)
+    if ((home = t->declared) == NULL)
         return 0;
     t->slots_done++;
-    if (t->owner != NULL && t->owner != t->declared)
-        return finish_move(t, err);
-    /* Nobody owns it: the declared one has to say so first, or keys would find no home. */
-    if (t->owner == NULL && set_slot(t, t->declared, "node", t->declared, err) != 0)
+    if ((t->owner == NULL && find_owner(t, err) != 0) ||
+        (t->owner != home && move_slot(t, t->owner, home, err) != 0) ||
+        bring_home(t, home, err) != 0)
         return -1;
-    if (t->owner != NULL && open_flag(t->owner, t->slot) != NULL &&
-        set_slot(t, t->owner, "stable", NULL, err) != 0)
-        return -1;
-    return bring_home(t, t->declared, NULL, err);
+    return t->owner == home && open_flag(home, t->slot) != NULL
+               ? set_slot(t, home, "stable", NULL, err)
+               : 0;
 }
 
 /* --- tidy-slots --- */
@@ -273,8 +340,9 @@ static int do_tidy_slots(struct doing *d, struct err *err)
     }
     free(untidy);
     if (rc == 0 && t.slots_done > 0)
-        snprintf(d->p->result, sizeof d->p->result, "%zu slots tidied, %lld keys moved",
-                 t.slots_done, (long long)t.keys_moved);
+        snprintf(d->p->result, sizeof d->p->result,
+                 "%zu slots tidied, %lld keys moved, %lld older ones dropped", t.slots_done,
+                 (long long)t.keys_moved, (long long)t.keys_dropped);
     else if (rc == 0)
         snprintf(d->p->result, sizeof d->p->result, "all slots and keys are where they belong");
     return rc;

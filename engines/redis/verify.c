@@ -418,14 +418,20 @@ static void verify_spread(const struct cluster *c, struct findings *f)
                      c->n_shards == 1 ? "" : "s");
 }
 
+static void undeclared(const struct node *n, const char *id, struct findings *f)
+{
+    findings_add(f, SEVERITY_NOTE, "undeclared", n->id,
+                 "%s has a service %s that the store does not declare", n->id, id);
+    findings_remedy(f, "'plan cleanup -wait' removes it and its data");
+}
+
 /* Services an agent has that the store does not declare. */
 static void verify_strangers(const struct cluster *c, const struct node *n, struct findings *f)
 {
     JSON_FOREACH (s, json_get(n->raw, "services")) {
         const char *id = json_str(s, "id");
         if (n->status == STATUS_RUNNING && redis_is_stranger(c, s))
-            findings_add(f, SEVERITY_NOTE, "undeclared", n->id,
-                         "%s has a service %s that the store does not declare", n->id, id);
+            undeclared(n, id, f);
     }
 }
 

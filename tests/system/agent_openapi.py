@@ -157,6 +157,7 @@ def services():
     order("set-slot", {"slot": 1, "state": "stable"})
     order("count-keys", {"slots": [1, 2]})
     order("move-keys", {"slot": 1, "host": kvtest.HOST, "port": node.port + 2})
+    order("move-keys", {"slot": 1, "host": kvtest.HOST, "port": node.port + 2, "drop": True})
     number = order("check-data", {}, 202)["operation"]
     call("GET", "/v1/operations/%d?wait=20" % number, template="/v1/operations/{n}")
     order("stop", {"x": 1}, 422)
