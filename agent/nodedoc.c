@@ -121,6 +121,7 @@ static void set_info(struct json *j, const struct redis_info *info)
     json_set_str(j, "version", info->version);
     json_set_str(j, "role", info->is_primary ? "primary" : "replica");
     json_set_bool(j, "linkUp", info->link_up);
+    json_set_int(j, "linkDownS", info->link_down_s);
     json_set_bool(j, "syncInProgress", info->sync_in_progress);
     json_set_bool(j, "loading", info->loading);
     json_set_int(j, "offset", info->offset);

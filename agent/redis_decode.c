@@ -150,6 +150,7 @@ void redis_info_decode(const char *text, struct arena *a, struct redis_info *inf
     redis_field(text, "master_replid", info->replid, sizeof info->replid);
     info->used_memory = redis_field_int(text, "used_memory", 0);
     info->max_memory = redis_field_int(text, "maxmemory", 0);
+    info->link_down_s = redis_field_int(text, "master_link_down_since_seconds", -1);
     info->uptime_s = redis_field_int(text, "uptime_in_seconds", 0);
     info->connected_replicas = redis_field_int(text, "connected_slaves", 0);
     replicas_decode(text, a, info);

@@ -28,6 +28,7 @@ struct redis_info {
     int64_t offset; /* primary: master_repl_offset, replica: slave_repl_offset */
     char replid[REDIS_ID_LEN + 1];
     int64_t used_memory, max_memory, uptime_s, connected_replicas;
+    int64_t link_down_s; /* of a replica, since when; -1: it is up, or never was */
     struct redis_replica *replicas;
     size_t n_replicas;
 };

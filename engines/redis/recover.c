@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define LINK_YOUNG_S 20
+
 enum choice {
     CHOICE_NOTHING,
     CHOICE_AWAIT, /* it is on its way */
@@ -110,6 +112,14 @@ static struct diagnosis lone_member(const struct patient *p)
                                      "again as a new member and copies the shard"};
 }
 
+/* It will come back by itself, and a restart would cost a full resync. */
+static bool link_is_young(const struct json *live)
+{
+    int64_t down = json_int(live, "linkDownS", -1);
+
+    return down >= 0 && down < LINK_YOUNG_S;
+}
+
 /* Services that run and do not know the patient: they were told to forget it. */
 static size_t strangers_to(const struct patient *p)
 {
@@ -128,7 +138,9 @@ static struct diagnosis running(const struct patient *p)
     if (redis_dir_is_bad(p->c, p->s))
         return lost_files(p);
     if (p->s->status == STATUS_STARTING || json_bool(live, "syncInProgress", false))
-        return (struct diagnosis){.choice = CHOICE_AWAIT, .why = "it is on its way"};
+        return (struct diagnosis){.choice = CHOICE_AWAIT,
+                                  .why = "it is on its way: it loads its data, or copies its "
+                                         "shard (a full resync)"};
     if ((id != NULL && expected != NULL && strcmp(id, expected) != 0) ||
         json_int(live, "knownNodes", 2) <= 1 ||
         (p->s->role != ROLE_REPLICA && !redis_owns_slots(p->s)) || p->s->role == ROLE_UNKNOWN)
@@ -143,6 +155,13 @@ static struct diagnosis running(const struct patient *p)
     if (p->s->role == ROLE_REPLICA && !p->s->in_sync && p->other == NULL)
         return none("it is a replica whose primary does not answer",
                     "recover its primary, or make it primary: plan failover -mode hard");
+    if (p->s->role == ROLE_REPLICA && !p->s->in_sync && link_is_young(live))
+        return (struct diagnosis){
+            .choice = CHOICE_AWAIT,
+            .why = arena_printf(p->arena,
+                                "its link broke %lld s ago and it tries again each second: a "
+                                "partial resync, where the primary still holds what it missed",
+                                (long long)json_int(live, "linkDownS", 0))};
     if (p->s->role == ROLE_REPLICA && !p->s->in_sync)
         return (struct diagnosis){.choice = CHOICE_RESTART,
                                   .why = "its primary answers, and yet it has no link to it"};
@@ -248,7 +267,8 @@ static struct diagnosis asleep(const struct patient *p)
     if (p->other != NULL)
         return (struct diagnosis){
             .choice = CHOICE_START,
-            .why = p->has_data ? "it starts with its data and then copies what it missed"
+            .why = p->has_data ? "it starts with its data and its primary brings it up to date: a "
+                                 "full resync, as its files keep no position"
                                : "its data is gone: it starts empty and copies the whole shard"};
     if (p->has_data && was_primary)
         return (struct diagnosis){.choice = CHOICE_START,
@@ -402,7 +422,7 @@ static const char *choice_text(const struct patient *p, const struct diagnosis *
     const char *word = words[d->choice];
 
     if (d->choice == CHOICE_START && p->other != NULL)
-        word = "start and wait for its copy of the shard";
+        word = "start and wait for a full resync";
     if (d->heir == NULL)
         return word;
     return arena_printf(p->arena, "%s takes over from it, then %s", d->heir->id, word);

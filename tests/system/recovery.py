@@ -75,6 +75,83 @@ def nothing_to_recover():
     tap.ok("stop rg1-rn1" not in run.out, "nothing happens:\n%s" % run)
 
 
+def sync_counts(name):
+    """Full and partial resyncs that a primary has granted."""
+    connection = Redis(service(name)["port"], lab.password())
+    try:
+        text = connection.call("INFO", "stats")
+    finally:
+        connection.close()
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return int(fields["sync_full"]), int(fields["sync_partial_ok"])
+
+
+def recovers_a_broken_link():
+    """A replica whose link broke a moment ago is waited for: a partial resync, and no restart"""
+    name, primary = replica_of("rg1"), primary_of("rg1")
+    pid, before = service(name)["pid"], sync_counts(primary)
+    replica, feeder = (Redis(service(n)["port"], lab.password()) for n in (name, primary))
+    replica.call("CONFIG", "SET", "masterauth", "not-the-password")
+    feeder.call("CLIENT", "KILL", "TYPE", "replica")
+    wait_for(lambda: not service(name)["redis"]["linkUp"], "the link is down")
+    shell = lab.spawn("plan recover -service %s -wait" % name)
+    wait_for(lambda: lab.json("show plans -num 1")["plans"][-1]["state"] == "RUNNING" or shell.poll() is not None,
+             "the plan waits")
+    replica.call("CONFIG", "SET", "masterauth", lab.password())
+    out, _ = shell.communicate(timeout=120)
+    tap.equal(shell.returncode, 0, "status of the plan, which said\n%s\n" % out)
+    tap.contains(out, "choice: wait until it is in sync", "plan recover")
+    tap.ok(out.index("choice:") < out.index("ended successfully"), "the choice is told first:\n%s" % out)
+    wait_for(in_sync, "everything is in sync")
+    full, partial = sync_counts(primary)
+    tap.equal((service(name)["pid"], full), (pid, before[0]), "its process, and the full resyncs")
+    tap.ok(partial > before[1], "a partial resync (%d, before %d)" % (partial, before[1]))
+    replica.close()
+    feeder.close()
+    clean()
+
+
+def recovers_a_forgotten_member():
+    """All others were told to forget it: it is introduced to them again, with its data"""
+    name = replica_of("rg3")
+    member, pid = service(name)["nodeId"], service(name)["pid"]
+    for other, s in lab.services().items():
+        if s.get("redis") and other != name:
+            connection = Redis(s["port"], lab.password())
+            connection.call("CLUSTER", "FORGET", member)
+            connection.close()
+    run = lab.kvsh("verify configuration", want=2)
+    tap.contains(run.out, "%s on sn" % name, "verify")
+    tap.contains(run.out, "'plan recover -service %s -wait'" % name, "the way out")
+    run = lab.kvsh("plan failover -service %s -wait" % name, want=10)
+    tap.contains(run.err, "does not know " + name, "failover")
+    recover(name, "introduce it to the others again")
+    tap.equal((service(name)["nodeId"], service(name)["pid"]), (member, pid), "identity and process")
+
+
+def advice_works():
+    """A primary that died with its data: what verify advises is a command that then works"""
+    name = primary_of("rg2")
+    folder = path_of(name, "env")
+    os.kill(service(name)["pid"], signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+    lab.kvsh("plan start-service -service %s -wait" % name, want=(0, 1))  # refused until a replica has taken over
+
+    def advice():
+        run = lab.kvsh("verify configuration -quiet", want=None)
+        found = [line for line in run.out.splitlines() if "[%s]" % name in line]
+        found = [line.rpartition("; '")[2].partition("'")[0] for line in found if "; 'plan " in line]
+        return found[0] if found else None
+    line = advice()
+    while line:
+        tap.note("verify advises: " + line)
+        lab.kvsh(line, timeout=120)
+        line = advice()
+    wait_for(in_sync, "everything is in sync")
+    clean()
+    tap.ok(os.path.exists(os.path.join(folder, "appendonlydir")), "it has its data again")
+
+
 def recovers_lost_data():
     """Data gone while it was stopped: it starts empty and copies"""
     name = replica_of("rg1")
@@ -241,6 +318,7 @@ def refuses_the_only_good_copy():
 
 
 if __name__ == "__main__":
-    tap.main([deploys, nothing_to_recover, recovers_lost_data, recovers_a_lost_identity, recovers_damaged_data,
-              recovers_a_frozen_process, recovers_a_replaced_directory, verifies_data, tidies_slots, cleans_up, explains,
-              nothing_lost, refuses_the_only_good_copy], lab.everything_ended)
+    tap.main([deploys, nothing_to_recover, recovers_a_broken_link, recovers_a_forgotten_member, recovers_lost_data,
+              recovers_a_lost_identity, recovers_damaged_data, recovers_a_frozen_process, advice_works,
+              recovers_a_replaced_directory, verifies_data, tidies_slots, cleans_up, explains, nothing_lost,
+              refuses_the_only_good_copy], lab.everything_ended)

@@ -34,6 +34,7 @@ static void info_of_a_primary(void)
     is_str(info.replid, ID_A);
     is_int(info.offset, 100);
     is_int(info.uptime_s, 77);
+    is_int(info.link_down_s, -1);
     is_int(info.used_memory, 5);
     is_int(info.max_memory, 7);
     is_int(info.connected_replicas, 2);
