@@ -4,6 +4,7 @@
 #include "cli/suggest.h"
 #include "commands/session.h"
 #include "commands/tables.h"
+#include "kvsh/run.h"
 #include "kvsh/safety.h"
 
 /* check: could these be stopped, restarted, removed or failed over now? A question; nothing
@@ -171,6 +172,25 @@ static int answer(const struct safety *s, const struct safety *at_once, const st
     return safe ? 0 : -1;
 }
 
+/* With -max any service may come into question. */
+static int inquire(struct session *s, const struct opts *o, enum verb verb, struct cluster *c,
+                   struct err *err)
+{
+    const struct engine *e = session_engine(s, err);
+    struct json *args = json_object(), *list = json_array();
+    const struct intent in = {.verb = verb, .args = args};
+    int rc;
+
+    for (size_t i = 0; o->max > 0 && i < c->n_services; i++)
+        json_push_str(list, c->services[i].id);
+    for (size_t i = 0; o->max == 0 && i < o->services.n; i++)
+        json_push_str(list, o->services.v[i]);
+    json_set(args, "services", list);
+    rc = plan_inquire(e, session_connection(s, err), &in, c, err);
+    json_free(args);
+    return rc;
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
@@ -181,7 +201,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     int rc = -1;
 
     if (e == NULL || check_verb(e, safety.verb, err) != 0 || session_observe(s, &c, err) != 0 ||
-        find_services(&c, &o->services, err) != 0)
+        find_services(&c, &o->services, err) != 0 || inquire(s, o, safety.verb, &c, err) != 0)
         goto out;
     safety.check = e->check;
     at_once = safety;

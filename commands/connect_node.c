@@ -59,7 +59,12 @@ int store_write_section(struct session *s, const struct store_settings *store, s
         if (add_line(&body, "node", store->nodes.v[i], err) != 0)
             goto out;
     }
-    if (add_line(&body, "user", store->user, err) != 0 ||
+    for (size_t i = 0; i < store->agents.n; i++) {
+        if (add_line(&body, "agent", store->agents.v[i], err) != 0)
+            goto out;
+    }
+    if (add_line(&body, "agent-token-file", store->agent_token_file, err) != 0 ||
+        add_line(&body, "user", store->user, err) != 0 ||
         add_line(&body, "password-file", store->password_file, err) != 0 ||
         add_line(&body, "token-file", store->token_file, err) != 0 ||
         add_line(&body, "ca-file", store->ca_file, err) != 0 ||

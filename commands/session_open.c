@@ -85,6 +85,9 @@ int endpoint_fill(struct endpoint *ep, struct arena *a, struct session *s,
         .engine = arena_strdup(a, store->engine),
         .nodes = store->nodes.n ? arena_alloc(a, store->nodes.n * sizeof *ep->nodes) : NULL,
         .n_nodes = store->nodes.n,
+        .agents = store->agents.n ? arena_alloc(a, store->agents.n * sizeof *ep->agents) : NULL,
+        .n_agents = store->agents.n,
+        .agent_token_file = arena_strdup(a, store->agent_token_file),
         .user = arena_strdup(a, store->user),
         .ca_file = arena_strdup(a, store->ca_file),
         .cert_file = arena_strdup(a, store->cert_file),
@@ -96,6 +99,8 @@ int endpoint_fill(struct endpoint *ep, struct arena *a, struct session *s,
     free(dir);
     for (size_t i = 0; i < store->nodes.n; i++)
         ep->nodes[i] = arena_strdup(a, store->nodes.v[i]);
+    for (size_t i = 0; i < store->agents.n; i++)
+        ep->agents[i] = arena_strdup(a, store->agents.v[i]);
     if (store->token_file != NULL) {
         if ((secret = fs_read_secret(store->token_file, err)) == NULL)
             return err_prepend(err, "store %s", store->name);

@@ -1,6 +1,5 @@
 #include "commands/settings.h"
 
-#include <ctype.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +62,17 @@ static void add_node(struct settings *st, struct store_settings *s, const struct
     *ARENA_PUSH(&st->arena, s->nodes.v, s->nodes.n) = url;
 }
 
+static void add_agent(struct settings *st, struct store_settings *s, const struct conf_entry *e)
+{
+    const char *agent = arena_strdup(&st->arena, e->value);
+
+    if (s->agents_file == NULL || strcmp(s->agents_file, e->file) != 0) {
+        s->agents = (struct words){0};
+        s->agents_file = arena_strdup(&st->arena, e->file);
+    }
+    *ARENA_PUSH(&st->arena, s->agents.v, s->agents.n) = agent;
+}
+
 /* A file named in a configuration file is looked for beside that file. */
 static const char *file_beside(struct settings *st, const struct conf_entry *e)
 {
@@ -95,10 +105,15 @@ static const char **text_member(struct store_settings *s, const char *key)
         const char *key;
         const char **member;
     } texts[] = {
-        {"engine", &s->engine},         {"user", &s->user},
-        {"token-file", &s->token_file}, {"password-file", &s->password_file},
-        {"ca-file", &s->ca_file},       {"cert-file", &s->cert_file},
-        {"key-file", &s->key_file},     {"notify-command", &s->notify_command},
+        {"engine", &s->engine},
+        {"user", &s->user},
+        {"token-file", &s->token_file},
+        {"password-file", &s->password_file},
+        {"ca-file", &s->ca_file},
+        {"cert-file", &s->cert_file},
+        {"key-file", &s->key_file},
+        {"notify-command", &s->notify_command},
+        {"agent-token-file", &s->agent_token_file},
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -124,6 +139,12 @@ static int read_store_key(struct settings *st, const struct conf_entry *e, struc
         add_node(st, s, e);
         return 0;
     }
+    if (strcmp(e->key, "agent") == 0) {
+        if (settings_check_agent(e->value, err) != 0)
+            return err_prepend(err, "%s:%d", e->file, e->line);
+        add_agent(st, s, e);
+        return 0;
+    }
     if (strcmp(e->key, "timeout") == 0) {
         if (parse_number(e, 1, 3600, &s->timeout_ms, err) != 0)
             return -1;
@@ -139,7 +160,8 @@ static int read_store_key(struct settings *st, const struct conf_entry *e, struc
     err_set(err, ERR_INPUT, "%s:%d: unknown key \"%s\" in section [store %s]", e->file, e->line,
             e->key, e->name);
     return err_advise(err, "known keys: engine, node, user, password-file, token-file, ca-file, "
-                           "cert-file, key-file, timeout, tls-verify, notify-command");
+                           "cert-file, key-file, agent, agent-token-file, timeout, tls-verify, "
+                           "notify-command");
 }
 
 static int read_kvsh_key(struct settings *st, const struct conf_entry *e, struct err *err)
@@ -225,34 +247,6 @@ const struct store_settings *settings_store(const struct settings *st, const cha
     return NULL;
 }
 
-int settings_check_name(const char *name, struct err *err)
-{
-    size_t n = 0;
-
-    while (isalnum((unsigned char)name[n]) || (n > 0 && name[n] && strchr("._-", name[n])))
-        n++;
-    if (n == 0 || name[n] != '\0' || n > 255)
-        return err_set(err, ERR_INPUT,
-                       "\"%s\" cannot be the name of a store: letters, digits, '.', '_' and '-', "
-                       "beginning with a letter or digit, at most 255",
-                       name);
-    return 0;
-}
-
-int settings_check_label(const char *what, const char *name, struct err *err)
-{
-    size_t n = 0;
-
-    while (name[n] && !iscntrl((unsigned char)name[n]))
-        n++;
-    if (n == 0 || name[n] != '\0' || n > 255 || name[0] == '-')
-        return err_set(err, ERR_INPUT,
-                       "\"%s\" cannot be the name of a %s: no control characters, no '-' in front, "
-                       "1 to 255 bytes",
-                       name, what);
-    return 0;
-}
-
 char *path_absolute(const char *dir, const char *path)
 {
     char *cwd = NULL, *result;
@@ -313,20 +307,6 @@ char *settings_user_state(void)
         state = xasprintf("%s/kvsh", dir);
     free(dir);
     return state;
-}
-
-int settings_check_host(const char *host, struct err *err)
-{
-    bool v6 = strchr(host, ':') != NULL;
-    size_t n = 0;
-
-    while (isalnum((unsigned char)host[n]) || (host[n] && strchr(v6 ? ":.%" : "._-", host[n])))
-        n++;
-    /* One colon alone is a port behind a name. */
-    if (n > 0 && host[n] == '\0' && n <= 255 && (!v6 || strchr(host, ':') != strrchr(host, ':')))
-        return 0;
-    err_set(err, ERR_INPUT, "\"%s\" is no host", host);
-    return err_advise(err, "give the name or the address alone, and the port by -port");
 }
 
 char *settings_url(const char *host, int64_t port)

@@ -1,7 +1,7 @@
 /*
  * The configuration of the shell, as the commands use it: sections [kvsh] and [store NAME], read
  * from the system's and the user's file, or from the one given by -config. A later file overrides
- * single keys of an earlier one; its `node` lines replace those of the earlier file.
+ * single keys of an earlier one; its `node` and `agent` lines replace those of the earlier file.
  */
 #pragma once
 
@@ -16,11 +16,14 @@
 struct store_settings {
     const char *name, *engine;
     struct words nodes;
+    struct words agents; /* [NODE=]URL of the kvagentd beside a node of a foreign store */
+    const char *agent_token_file;
     const char *user, *password_file, *token_file, *ca_file, *cert_file, *key_file;
     const char *notify_command; /* words, of which the first is an absolute path; or NULL */
     int64_t timeout_ms;         /* 0: not set */
     bool no_tls_verify;
-    const char *file; /* where the section (first) stands */
+    const char *file;        /* where the section (first) stands */
+    const char *agents_file; /* where its agents stand */
 };
 
 struct settings {
@@ -60,6 +63,12 @@ char *settings_user_state(void);
 /* A name or an address; what has a scheme, a port, a path or blanks in it is refused: it would lead
  * elsewhere once it is part of a URL. An IPv6 address is given without brackets. */
 int settings_check_host(const char *host, struct err *err);
+
+/* The address of a node as configured, http://HOST[:PORT] or https://...; credentials do not belong
+ * into it. what: "a node", "an agent". */
+int settings_check_url(const char *url, const char *what, struct err *err);
+/* [NODE=]URL. */
+int settings_check_agent(const char *agent, struct err *err);
 
 /* "http://HOST:PORT" as nodes are written; malloc'ed. An IPv6 address gets its brackets. */
 char *settings_url(const char *host, int64_t port);

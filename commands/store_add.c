@@ -7,7 +7,8 @@
 /* store add: writes a store into the configuration. */
 struct opts {
     const char *name, *engine, *user, *password_file, *token_file, *ca_file, *cert_file, *key_file;
-    struct words nodes;
+    const char *agent_token_file;
+    struct words nodes, agents;
     int64_t timeout_ms;
 };
 
@@ -22,6 +23,12 @@ static const struct opt options[] = {
     OPT_FILE(struct opts, ca_file, "ca-file", "certificates to trust"),
     OPT_FILE(struct opts, cert_file, "cert-file", "own certificate"),
     OPT_FILE(struct opts, key_file, "key-file", "key of the own certificate"),
+    OPT_LIST(struct opts, agents, "agent",
+             "kvagentd on the host of a node, to start and stop its process; may be given several "
+             "times",
+             .value = "[NODE=]URL"),
+    OPT_FILE(struct opts, agent_token_file, "agent-token-file",
+             "0600 file with the token of the agents"),
     OPT_SECONDS(struct opts, timeout_ms, "timeout", "time for one answer of a node", .min = 1,
                 .max = 3600),
     OPT_END,
@@ -52,26 +59,15 @@ static int check_engine(const char *name, struct err *err)
     return -1;
 }
 
-static int no_address(const char *node, struct err *err)
+static int check_addresses(const struct opts *o, struct err *err)
 {
-    err_set(err, ERR_INPUT, "\"%s\" is no address of a node", node);
-    return err_advise(err, "addresses are written http://HOST:PORT or https://HOST:PORT");
-}
-
-static int check_nodes(const struct words *nodes, struct err *err)
-{
-    for (size_t i = 0; i < nodes->n; i++) {
-        const char *host = nodes->v[i];
-
-        if (strncmp(host, "http://", 7) != 0 && strncmp(host, "https://", 8) != 0)
-            return no_address(host, err);
-        host = strchr(host, '/') + 2;
-        if (strchr("/?#:", host[0]) != NULL || strpbrk(host, "?# \t") != NULL)
-            return no_address(nodes->v[i], err);
-        if (strchr(nodes->v[i], '@') != NULL) {
-            err_set(err, ERR_INPUT, "credentials do not belong into an address");
-            return err_advise(err, "use -user and -password-file, or -token-file");
-        }
+    for (size_t i = 0; i < o->nodes.n; i++) {
+        if (settings_check_url(o->nodes.v[i], "a node", err) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < o->agents.n; i++) {
+        if (settings_check_agent(o->agents.v[i], err) != 0)
+            return -1;
     }
     return 0;
 }
@@ -94,6 +90,8 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
         .name = o->name,
         .engine = o->engine ? o->engine : "redis",
         .nodes = o->nodes,
+        .agents = o->agents,
+        .agent_token_file = absolute(&arena, o->agent_token_file),
         .user = o->user,
         .password_file = absolute(&arena, o->password_file),
         .token_file = absolute(&arena, o->token_file),
@@ -108,7 +106,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     int rc = -1;
 
     if (st == NULL || settings_check_name(o->name, err) != 0 || check_engine(o->engine, err) != 0 ||
-        check_nodes(&o->nodes, err) != 0)
+        check_addresses(o, err) != 0)
         goto out;
     if (settings_store(st, o->name) != NULL) {
         err_set(err, ERR_INPUT, "store \"%s\" is configured already", o->name);
@@ -131,6 +129,9 @@ static const char *const examples[] = {
     "store add -name prod -node http://node01:13230 -node http://node02:13230",
     "store add -name cb -engine couchbase -node https://cb1:18091 -user admin -password-file "
     "/etc/kvsh/cb.pw",
+    "store add -name cb -engine couchbase -node https://cb1:18091 -user admin -password-file "
+    "/etc/kvsh/cb.pw -agent https://cb1:13230 -agent https://cb2:13230 -agent-token-file "
+    "/etc/kvsh/agents.token",
     NULL,
 };
 
@@ -139,7 +140,10 @@ const struct cmd cmd_store_add = {
     .summary = "add a store to the configuration",
     .description =
         "Nobody is contacted. Secrets are read from files when they are needed; a file that "
-        "others may read is refused.",
+        "others may read is refused.\n\n"
+        "An agent belongs to the node that the store knows by the host in the agent's address. "
+        "Where the store knows the node by another name, that name goes before it: "
+        "-agent NODE=https://HOST:PORT.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = tables,

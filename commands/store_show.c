@@ -20,6 +20,8 @@ static const struct out_col cols[] = {
     {"user", "USER", OUT_STR, "user to log in as"},
     {"passwordFile", "PASSWORD FILE", OUT_STR, "file with the password"},
     {"tokenFile", "TOKEN FILE", OUT_STR, "file with the token"},
+    {"agents", "AGENTS", OUT_LIST, "addresses of the agents beside its nodes"},
+    {"agentTokenFile", "AGENT TOKEN FILE", OUT_STR, "file with the token of the agents"},
     {"caFile", "CA FILE", OUT_STR, "certificates to trust"},
     {"certFile", "CERT FILE", OUT_STR, "own certificate"},
     {"keyFile", "KEY FILE", OUT_STR, "key of the own certificate"},
@@ -39,6 +41,8 @@ static const struct out_table table = {
             "{?user|\nuser:          {user}}"
             "{?passwordFile|\npassword file: {passwordFile}}"
             "{?tokenFile|\ntoken file:    {tokenFile}}"
+            "{?agents|\nagents:        {agents}}"
+            "{?agentTokenFile|\nagent token:   {agentTokenFile}}"
             "{?caFile|\nca file:       {caFile}}"
             "{?certFile|\ncert file:     {certFile}}"
             "{?keyFile|\nkey file:      {keyFile}}"
@@ -67,6 +71,9 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     out_str(row, "user", store->user);
     out_str(row, "passwordFile", store->password_file);
     out_str(row, "tokenFile", store->token_file);
+    for (size_t i = 0; i < store->agents.n; i++)
+        out_item(row, "agents", store->agents.v[i]);
+    out_str(row, "agentTokenFile", store->agent_token_file);
     out_str(row, "caFile", store->ca_file);
     out_str(row, "certFile", store->cert_file);
     out_str(row, "keyFile", store->key_file);

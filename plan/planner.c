@@ -212,6 +212,14 @@ static int refuse_verb(const struct engine *e, enum verb verb, struct err *err)
     return -1;
 }
 
+int plan_inquire(const struct engine *e, struct connection *cn, const struct intent *in,
+                 struct cluster *c, struct err *err)
+{
+    if (e->inquire == NULL || e->inquire(cn, in, c, err) == 0)
+        return 0;
+    return -1;
+}
+
 int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
               struct err *err)
 {
@@ -223,7 +231,8 @@ int plan_make(const struct planner *pl, const struct intent *in, struct plan *p,
 
     if (!(e->verbs & VERB_BIT(in->verb)))
         return refuse_verb(e, in->verb, err);
-    if (store_observe(pl->journal, e, pl->connection, &c, err) < 0)
+    if (store_observe(pl->journal, e, pl->connection, &c, err) < 0 ||
+        plan_inquire(e, pl->connection, in, &c, err) < 0)
         goto out;
     e->check(in, &c, f);
     if (refuse_if_bad(f, from, in, err) < 0)
@@ -270,7 +279,7 @@ int plan_recheck(struct journal *j, const struct engine *e, struct connection *c
     char digest[17];
     int rc = -1;
 
-    if (store_observe(j, e, cn, &c, err) < 0)
+    if (store_observe(j, e, cn, &c, err) < 0 || plan_inquire(e, cn, &in, &c, err) < 0)
         goto out;
     cluster_digest(&c, digest);
     e->check(&in, &c, f);
@@ -296,8 +305,11 @@ int plan_still_safe(struct journal *j, const struct engine *e, struct connection
     if (store_observe(j, e, cn, &c, err) < 0)
         goto out;
     cluster_digest(&c, digest);
-    if (p->digest != NULL && strcmp(p->digest, digest) != 0)
+    if (p->digest != NULL && strcmp(p->digest, digest) != 0) {
+        if (plan_inquire(e, cn, &in, &c, err) < 0)
+            goto out;
         e->check(&in, &c, &f);
+    }
     rc = refuse_if_bad(&f, 0, &in, err);
 out:
     findings_release(&f);

@@ -1,7 +1,8 @@
 /*
  * The engine contract: what kvsh asks of the code that knows one kind of system.
  *
- *   observe   is the only reader; nothing else looks at the store before a plan
+ *   observe   reads the store; nothing but it and inquire looks at the store before a plan
+ *   inquire   adds what only this intent needs to be judged; optional
  *   check     (intent, cluster) -> findings   pure, no I/O
  *   expand    (intent, cluster) -> tasks      pure, no I/O
  *   perform   does one task, once; repeatable: doing it twice ends in the same place
@@ -29,6 +30,11 @@ struct endpoint {
     const char **nodes; /* URLs as configured */
     size_t n_nodes;
     const char *token, *user, *password; /* or NULL */
+    /* Agents on the hosts of a foreign store, "[NODE=]URL" as configured, and the 0600 file with
+     * their token (NULL: none): neither asked nor read before a plan needs them. */
+    const char **agents;
+    size_t n_agents;
+    const char *agent_token_file;
     const char *ca_file, *cert_file, *key_file;
     bool no_tls_verify;
     int timeout_ms;          /* for one answer; > 0 */
@@ -125,6 +131,13 @@ struct engine {
      * when nothing can be said at all.
      */
     int (*observe)(struct connection *cn, const struct json *docs, struct cluster *c,
+                   struct err *err);
+
+    /*
+     * Optional: asks for what this intent needs to be judged beside what observe() asked for, and
+     * adds it to c; a silent node is a fact there. The digest does not depend on it.
+     */
+    int (*inquire)(struct connection *cn, const struct intent *in, struct cluster *c,
                    struct err *err);
 
     /* All findings about the cluster as it is: what verify shows. Pure. */

@@ -54,6 +54,10 @@ int plan_still_safe(struct journal *j, const struct engine *e, struct connection
 int store_fetch_events(struct journal *j, const struct engine *e, struct connection *cn,
                        struct err *err);
 
+/* What the engine needs to judge this intent beside an observation, added to it. */
+int plan_inquire(const struct engine *e, struct connection *cn, const struct intent *in,
+                 struct cluster *c, struct err *err);
+
 /*
  * Observes the store as declared in the journal, remembers the observation there, fills *c
  * (zero-initialised). The identity of a foreign store is kept in its document when it is seen for
