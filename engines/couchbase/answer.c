@@ -166,6 +166,8 @@ static const struct {
     {"Expected topology mismatch",
      "somebody changed the members in between, nothing was begun: see show topology, then execute "
      "the plan, which looks again"},
+    {"pre-7.9 cluster",
+     "finish the upgrade of all nodes, or wait until the cluster has noticed it"},
     {"Failover must include",
      "an earlier unsafe failover was interrupted: name these nodes as well"},
     {"which is orchestrating the failover",
@@ -202,6 +204,9 @@ static const struct {
     {"services must be rebalanced", "let Couchbase's own console say which services move"},
     {"would have no node", "add a node for these services first"},
     /* nodes that come and go */
+    {"not provisioned nodes", "initialise the cluster that the store names first"},
+    {"Node is unknown to this cluster",
+     "it was removed: look at show topology from another address, or add its address anew"},
     {"Node is already part of cluster",
      "the node belongs to a cluster; to take it all the same, remove it there, or reset it (POST "
      "/controller/hardResetNode on it), which wipes its data"},
@@ -246,6 +251,10 @@ static void advise(int status, const char *text, struct err *err)
         err_advise(err, "check user and password-file (or token-file, cert-file) of the store");
     else if (status == 403)
         err_advise(err, "changing the topology needs Full Admin or Cluster Admin");
+    else if (status == 409)
+        err_advise(err,
+                   "somebody changed the server groups meanwhile: execute the plan, which looks "
+                   "at them again");
     else if (status == 504)
         err_advise(err,
                    "too few nodes answer for a majority: bring nodes back, or see the runbook for "

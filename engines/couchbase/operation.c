@@ -292,7 +292,7 @@ static int ended_by_others(struct doing *d, const struct cb_operation *op, struc
     forget(d);
     err_set(
         err, ERR_FAILED,
-        "the cluster began no %s for this plan: an operation that is not this plan's is running",
+        "the cluster began no %s for this plan: an operation that is not this plan's was at work",
         cb_operation_name(op->kind));
     return err_advise(err, "show tasks follows it; execute the plan when it has ended");
 }
@@ -303,8 +303,6 @@ static int ended_unseen(struct doing *d, const struct cb_operation *op, const st
 {
     const char *why = NULL;
 
-    if (st->other_runs && m->id[0] == '\0' && !m->blind)
-        return ended_by_others(d, op, err);
     if (cb_look(d, err) != 0)
         return -1;
     if ((!st->other_runs || m->id[0]) && op->reached(d, &why)) {
@@ -378,6 +376,7 @@ static int interrupted(struct doing *d, const struct cb_operation *op, struct cb
 
 struct patience {
     int64_t heard_ms, idle_ms; /* last answer; since when it does not run */
+    bool others;               /* something ran that is not ours */
 };
 
 /* One look. 1: go on waiting; 0, -1: the end. */
@@ -405,10 +404,12 @@ static int follow_once(struct doing *d, const struct cb_operation *op, struct cb
         return ended_well(d, op, m, err);
     if (st.outcome == CB_FAILED || st.outcome == CB_STOPPED)
         return ended_badly(d, op, &st, err);
+    w->others = w->others || st.other_runs;
     if (st.moving != NULL || st.unsure)
         w->idle_ms = time_mono_ms();
     else if (time_mono_ms() - w->idle_ms > GRACE_MS)
-        return ended_unseen(d, op, m, &st, err);
+        return w->others && m->id[0] == '\0' && !m->blind ? ended_by_others(d, op, err)
+                                                          : ended_unseen(d, op, m, &st, err);
     d->p->report(d->p, st.percent,
                  st.moving   ? st.moving
                  : st.unsure ? "the node that leads the operation"
@@ -422,7 +423,7 @@ static int follow_once(struct doing *d, const struct cb_operation *op, struct cb
 static int follow(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
                   struct err *err)
 {
-    struct patience w = {time_mono_ms(), time_mono_ms()};
+    struct patience w = {.heard_ms = time_mono_ms(), .idle_ms = time_mono_ms()};
     int rc;
 
     while ((rc = follow_once(d, op, m, &w, err)) == 1)
@@ -588,6 +589,8 @@ enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct 
         return SETTLED_NO; /* performing follows it, or tells how it ended */
     if (op->reached(d, &why))
         return SETTLED_YES;
+    if (st.other_runs && m.id[0] == '\0' && !m.blind)
+        return SETTLED_NO; /* one at a time: what runs moves other nodes, and ours left no trace */
     if (!st.unsure && !st.other_runs && strcmp(st.status_id, m.before) == 0)
         return SETTLED_NO; /* nothing has happened since */
     err_set(err, ERR_IN_DOUBT,

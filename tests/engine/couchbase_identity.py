@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Whose operation it was: nothing that the cluster tells of another one is taken for the plan's own outcome."""
+import base64
+import threading
+import time
+
+import cblab
+import tap
+from cblab import Lab
+
+OLD = "Rebalance failed. See logs for detailed reason. You can try again."
+EVENTS, TASKS, REBALANCE = "/events", "/pools/default/tasks", "/controller/rebalance"
+GRACEFUL = "/controller/startGracefulFailover"
+
+
+def quoted(text):
+    return text.replace("@", "%40")
+
+
+def others_rebalance(lab, eject):
+    """Somebody else asks for a rebalance."""
+    known = "%2C".join(quoted(otp) for otp in sorted(lab.cluster()["members"]))
+    return lab.control("other", path=REBALANCE, body="knownNodes=%s&ejectedNodes=%s" % (known, quoted(lab.sim.otp[eject])))
+
+
+def others_failover(lab, name, how="failOver"):
+    """Somebody else fails a node over."""
+    return lab.control("other", path="/controller/" + how, body="otpNode=" + quoted(lab.sim.otp[name]))
+
+
+def between_look_and_request(lab, line, want, act):
+    """Runs a plan; act() happens when kvsh has looked and not yet asked: while it waits for the list of events."""
+    lab.control("clear")
+    lab.control("fault", kind="delay", path=EVENTS, method="GET", ms=2500, count=1)
+    box = []
+    thread = threading.Thread(target=lambda: box.append(lab.kv(line, want)))
+    thread.start()
+    lab.wait(lambda: any(r["path"] == EVENTS for r in lab.control("log")["requests"]), "the look at the events")
+    act()
+    thread.join()
+    return box[0]
+
+
+def asked(lab, path):
+    return [r for r in lab.requests() if r["path"] == path]
+
+
+def old_message():
+    """The message of an earlier failure is not ours, though ours is over before anybody looks."""
+    for version in ("7.2", "8.0"):
+        with Lab({"nodes": 4, "version": version, "errorMessage": OLD, "timing": {"rebalance": 0.05, "graceful": 0.05}}) as lab:
+            lab.kv("plan failover -service {n2} -wait")
+            lab.kv("plan recover -service {n2} -rebalance -wait")
+            lab.kv("plan remove-node -service {n4} -wait")
+            tap.equal((lab.membership("n2"), lab.membership("n4")), ("active", None), version)
+
+
+def an_older_success():
+    """An older rebalance's success is not ours when the events before ours could not be read: ours, which never began, is
+    asked for again."""
+    with Lab({"nodes": 4, "version": "7.2"}) as lab:
+        lab.kv("plan rebalance -wait")
+        lab.control("fault", kind="status", status=403, path=EVENTS, method="GET", count=1)
+        lab.control("fault", kind="empty", path=REBALANCE, method="POST", count=1)
+        lab.kv("plan remove-node -service {n4} -wait")
+        tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (3, None), "requests, n4")
+
+
+def no_number_in_the_answer():
+    """A 200 without rebalance_id began nothing: 7.6 and 8.0 tell it so, 7.2 is found out by what moves."""
+    for version in ("7.2", "7.6", "8.0"):
+        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 4}}) as lab:
+            done = between_look_and_request(lab, "plan remove-node -service {n4} -wait", 1,
+                                            lambda: others_rebalance(lab, "n3"))
+            tap.contains(done.stderr, "began nothing" if version != "7.2" else "began no rebalance for this plan", version)
+            tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (1, "active"), version)
+            lab.wait(lambda: lab.cluster()["operation"] is None, "theirs to end")
+            lab.kv("plan execute -last -wait", None)
+            tap.equal(lab.membership("n4"), None, version + ": n4 in the end")
+
+
+def the_same_by_somebody_else():
+    """A rebalance that moves the very same nodes is as good as ours."""
+    with Lab({"nodes": 4, "version": "7.2", "timing": {"rebalance": 2}}) as lab:
+        between_look_and_request(lab, "plan remove-node -service {n4} -wait", 0, lambda: others_rebalance(lab, "n4"))
+        tap.equal(lab.membership("n4"), None, "n4")
+
+
+def lost_answer_and_theirs():
+    """Our answer is lost, theirs runs: what it moves tells that it is not ours, and nothing is asked for twice."""
+    for version in ("7.2", "8.0"):
+        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 5}}) as lab:
+            lab.control("fault", kind="cut", path=REBALANCE, method="POST", count=1, effect=False)
+            done = between_look_and_request(lab, "plan remove-node -service {n4} -wait", 1,
+                                            lambda: others_rebalance(lab, "n3"))
+            tap.contains(done.stderr, "not this plan's is running", version)
+            tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (1, "active"), version)
+
+
+def theirs_behind_ours():
+    """Ours is over and theirs runs when kvsh looks for the first time: the events tell both apart."""
+    with Lab({"nodes": 4, "timing": {"graceful": 0.2, "rebalance": 600}}) as lab:
+        lab.control("fault", kind="delay", path=GRACEFUL, method="POST", ms=2500, count=1)
+        box = []
+        thread = threading.Thread(target=lambda: box.append(lab.kv("plan failover -service {n2} -wait", None)))
+        thread.start()
+        lab.wait(lambda: lab.membership("n2") == "inactiveFailed", "ours to be over")
+        others_rebalance(lab, "n4")
+        thread.join()
+        tap.equal(box[0].returncode, 0, "exit status")
+        tap.ok(lab.cluster()["operation"] is not None, "theirs goes on")
+
+
+def refused_while_theirs_runs():
+    """Somebody else's failover in between: 503, nothing of ours."""
+    with Lab({"nodes": 5, "version": "7.6", "timing": {"graceful": 5}}) as lab:
+        done = between_look_and_request(lab, "plan failover -service {n2} -wait", 1,
+                                        lambda: others_failover(lab, "n3", "startGracefulFailover"))
+        tap.contains(done.stderr, "Cannot failover during rebalance", "what is said")
+        tap.equal(lab.membership("n2"), "active", "n2")
+
+
+def members_changed_in_between():
+    """8.0 is told which members the decision was made on: a failover in between is noticed, by both kinds and a rebalance."""
+    for line, path in (("plan failover -service {n2} -wait", GRACEFUL),
+                       ("plan failover -service {n2} -mode hard -wait", "/controller/startFailover")):
+        with Lab({"nodes": 5, "version": "8.0"}) as lab:
+            done = between_look_and_request(lab, line, 1, lambda: others_failover(lab, "n3"))
+            tap.contains(done.stderr, "Expected topology mismatch", line)
+            tap.equal((len(asked(lab, path)), lab.membership("n2")), (1, "active"), line)
+    for version in ("7.2", "8.0"):
+        with Lab({"nodes": 5, "version": version}) as lab:
+            done = between_look_and_request(lab, "plan remove-node -service {n4} -wait", 1,
+                                            lambda: others_failover(lab, "n3"))
+            tap.contains(done.stderr, "was failed over meanwhile" if version == "8.0" else "", "rebalance on " + version)
+            tap.equal(lab.membership("n4"), "active" if version == "8.0" else None, "n4 on " + version)
+
+
+def effect_missing():
+    """What the cluster calls completed and has no effect is no success."""
+    with Lab({"nodes": 4, "timing": {"graceful": 2}}) as lab:
+        lab.kv("plan failover -service {n2}")
+        lab.wait(lambda: lab.cluster()["operation"] is not None, "the failover to run")
+        secret = base64.b64encode(("Administrator:" + cblab.PASSWORD).encode()).decode()
+        before = lab.sim.send("GET", "/pools/default", auth="Basic " + secret).text
+        lab.control("fault", kind="body", path="/pools/default", method="GET", status=200, body=before, count=-1)
+        done = lab.kv("plan wait -last", 1)
+        tap.contains(done.stderr, "completed, but %s is still active" % lab.host["n2"], "what is said")
+        lab.control("faults", clear=True)
+        lab.kv("plan execute -last -wait")
+        tap.equal(len(asked(lab, GRACEFUL)), 1, "requests")
+
+
+def without_events():
+    """A user who may not read the events: the report of that number tells; somebody else's report does not."""
+    with Lab({"nodes": 5}) as lab:
+        lab.control("fault", kind="status", status=403, path=EVENTS, method="GET", count=-1)
+        lab.kv("plan remove-node -service {n5} -wait")
+        tap.equal(lab.membership("n5"), None, "n5")
+        lab.control("next", operation="rebalance", failAt=0.5, reason="mover crashed")
+        lab.control("fault", kind="body", path="/logs/rebalanceReport", method="GET", status=200, count=-1,
+                    body='{"rebalanceId":"%s","completionMessage":"Rebalance completed successfully."}' % ("0" * 32))
+        done = lab.kv("plan remove-node -service {n4} -wait", 1)
+        tap.contains(done.stderr, "the rebalance failed", "what is said")
+        tap.equal(lab.membership("n4"), "active", "n4")
+
+
+def reports_that_say_nothing():
+    """An unknown or refused report is no outcome; the events are."""
+    for status, body in ((200, '{"error":"enoent"}'),
+                         (400, '{"errors":{"reportID":"Length must be in range from 32 to 32"}}'), (404, "")):
+        with Lab({"nodes": 4}) as lab:
+            lab.control("fault", kind="status" if status >= 400 else "body", status=status, body=body,
+                        path="/logs/rebalanceReport", method="GET", count=-1)
+            lab.kv("plan remove-node -service {n4} -wait")
+            tap.equal(lab.membership("n4"), None, "n4")
+
+
+def node_statuses_missing():
+    """/nodeStatuses, server groups and terse information may be missing: plans go on."""
+    with Lab({"nodes": 4}) as lab:
+        for path in ("/nodeStatuses", "/pools/default/terseClusterInfo", "/pools/default/serverGroups",
+                     "/pools/default/pendingRetryRebalance", "/settings/autoFailover"):
+            lab.control("fault", kind="status", status=404, path=path, method="GET", count=-1)
+        lab.kv("plan failover -service {n2} -wait")
+        lab.kv("plan recover -service {n2} -type full -rebalance -wait")
+        tap.equal(lab.membership("n2"), "active", "n2")
+
+
+def stale_after_a_crash():
+    """After a crash the task list is stale or its master silent: kvsh waits for a word, and asks for nothing twice."""
+    for kind in ("stale", "master_timeout"):
+        with Lab({"nodes": 4, "timing": {"rebalance": 3}}) as lab:
+            lab.kv("plan remove-node -service {n4}")
+            lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
+            lab.kill_runner()
+            lab.wait(lambda: "INTERRUPTED" in lab.kv("show plans -local").stdout, "the plan to be found dead")
+            lab.control("fault", kind=kind, path=TASKS, method="GET", count=6)
+            done = lab.kv("plan execute -last -wait", None)
+            if done.returncode != 0:  # it could not tell at first
+                tap.equal(done.returncode, 6, kind + ": status")
+                lab.control("faults", clear=True)
+                lab.wait(lambda: lab.cluster()["operation"] is None, "the end")
+                lab.kv("plan execute -last -wait")
+            tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (1, None), kind)
+
+
+def stale_for_long():
+    """A task list that stays stale is no end: the plan waits as long as it lasts."""
+    for kind in ("stale", "master_timeout"):
+        with Lab({"nodes": 4}) as lab:
+            lab.kv("plan failover -service {n2} -mode graceful")
+            lab.wait(lambda: asked(lab, GRACEFUL), "the request")
+            lab.control("fault", kind=kind, path=TASKS, method="GET", count=-1)
+            time.sleep(12)
+            tap.contains(lab.task(), "RUNNING", kind + ": the plan")
+            lab.control("faults", clear=True)
+            lab.kv("plan wait -last")
+            tap.equal(lab.membership("n2"), "inactiveFailed", kind)
+
+
+def retried_by_the_cluster():
+    """A failed rebalance that the cluster will try again: told, cancelled on demand, not mistaken for the plan's."""
+    with Lab({"nodes": 4, "retryRebalance": {"enabled": True, "afterTimePeriod": 300, "maxAttempts": 2}}) as lab:
+        lab.control("next", operation="rebalance", failAt=0.5, reason="mover crashed")
+        lab.kv("plan remove-node -service {n4} -wait", 1)
+        tap.contains(lab.kv("show tasks").stdout, "pending retry", "show tasks")
+        tap.contains(lab.kv("verify configuration", 2).stdout, "will try a failed operation again", "verify")
+        lab.kv("plan stop-rebalance -wait")
+        tap.lacks(lab.kv("show tasks").stdout, "pending retry", "show tasks afterwards")
+        lab.kv("plan execute -id 1 -wait")
+        tap.equal(lab.membership("n4"), None, "n4")
+
+
+if __name__ == "__main__":
+    tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
+              theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
+              reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, stale_for_long,
+              retried_by_the_cluster])
