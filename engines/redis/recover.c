@@ -304,6 +304,18 @@ static const char *evidence(const struct patient *p)
         p->has_data ? "there" : "gone", s->shard, p->other ? p->other->id : "none");
 }
 
+static const char *disk_remedy(const struct patient *p, const char *disk)
+{
+    const char *path = p->s->storage_dir;
+
+    if (strcmp(disk, "full") == 0)
+        return arena_printf(p->arena, "make room in %s, then recover again", path);
+    if (strcmp(disk, "readonly") == 0)
+        return arena_printf(p->arena, "make %s writable, then recover again", path);
+    return arena_printf(p->arena, "%sreplace the disk or directory, then recover again",
+                        p->has_process ? "'plan stop-service' it, " : "");
+}
+
 static struct diagnosis diagnose(struct patient *p)
 {
     const struct service *master = cluster_master(p->c, p->s->shard);
@@ -318,8 +330,7 @@ static struct diagnosis diagnose(struct patient *p)
     if (strcmp(disk, "ok") != 0 && strcmp(disk, "replaced") != 0)
         d = none(arena_printf(p->arena, "its storage directory %s on %s is %s", p->s->storage_dir,
                               p->s->node, disk),
-                 arena_printf(p->arena, "%sreplace the disk or directory, then recover again",
-                              p->has_process ? "'plan stop-service' it, " : ""));
+                 disk_remedy(p, disk));
     else if (p->s->status == STATUS_UNDEPLOYED)
         d = none("its storage node does not know it", "finish its plan: 'show plans'");
     else if (redis_live(p->s) != NULL)

@@ -94,13 +94,22 @@ static void remedy_running(const struct cluster *c, struct service *s, const cha
                         s->id, s->id);
 }
 
-/* Once the disk is there: what was a primary and is empty does not start before it is replaced. */
-static void remedy_disk(const struct cluster *c, const struct service *s, struct findings *f)
+/* Once the disk is well: what was a primary and is empty does not start before it is replaced. */
+static void remedy_disk(const struct cluster *c, const struct service *s, const char *state,
+                        struct findings *f)
 {
     const struct service *master = cluster_master(c, s->shard);
+    const char *verb = master != NULL && master != s ? "start-service" : "recover";
 
-    findings_remedy(f, "mount or create %s on %s, then 'plan %s -service %s -wait'", s->storage_dir,
-                    s->node, master != NULL && master != s ? "start-service" : "recover", s->id);
+    if (strcmp(state, "full") == 0)
+        findings_remedy(f, "make room in %s on %s, then 'plan %s -service %s -wait'",
+                        s->storage_dir, s->node, verb, s->id);
+    else if (strcmp(state, "readonly") == 0)
+        findings_remedy(f, "make %s on %s writable, then 'plan %s -service %s -wait'",
+                        s->storage_dir, s->node, verb, s->id);
+    else
+        findings_remedy(f, "mount or create %s on %s, then 'plan %s -service %s -wait'",
+                        s->storage_dir, s->node, verb, s->id);
 }
 
 static const char *dir_effect(const struct service *s, const char *state)
@@ -134,7 +143,7 @@ static bool verify_dir(const struct cluster *c, struct service *s, struct findin
     if (s->status == STATUS_RUNNING)
         remedy_running(c, s, state, own, f);
     else
-        remedy_disk(c, s, f);
+        remedy_disk(c, s, state, f);
     return true;
 }
 
@@ -152,8 +161,9 @@ static void verify_down(const struct cluster *c, const struct service *s, struct
 {
     if (s->stopped_by != 0) {
         findings_add(f, SEVERITY_NOTE, "stopped", s->id,
-                     "%s on %s was stopped by plan %lld and is not running", s->id, s->node,
-                     (long long)s->stopped_by);
+                     "%s on %s was stopped by plan %lld and is not running%s%s", s->id, s->node,
+                     (long long)s->stopped_by, s->status == STATUS_ERROR && s->detail ? ": " : "",
+                     s->status == STATUS_ERROR && s->detail ? s->detail : "");
     } else if (s->status == STATUS_STARTING) {
         findings_add(f, SEVERITY_NOTE, "starting", s->id, "%s on %s is starting%s%s", s->id,
                      s->node, s->detail ? ": " : "", s->detail ? s->detail : "");

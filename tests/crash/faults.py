@@ -201,8 +201,46 @@ def fill(folder):
     return path
 
 
+def shard_mates(name):
+    return [n for n in lab.services() if n.startswith(name.split("-")[0] + "-") and n != name]
+
+
+def told_well(name):
+    """The agent's next write test has found room."""
+    wait_for(lambda: lab.services()[name]["dirState"] == "ok", "the agent sees that the disk is well")
+
+
+def told_ill(disk, name, state):
+    wait_for(lambda: "%s of %s on sn1 is %s" % (disk, name, state) in lab.kvsh("verify configuration", want=None).out,
+             "verify tells the %s disk" % state, 60)
+    tap.equal(lab.kvsh("verify configuration", want=None).status, 2, "status of verify")
+
+
+def disk_fills_up(name, disk):
+    """It runs as a primary: writes are refused, verify says so; another takes over, and room heals it."""
+    lab.kvsh("plan failover -service %s -wait" % name, timeout=120)
+    filler = fill(disk)
+    told_ill(disk, name, "full")
+    run = lab.kvsh("verify configuration", want=2)
+    tap.contains(run.out, "make room in %s on sn1" % disk, "the way out")
+    heir = next(n for n in shard_mates(name) if n in lab.members("replica"))
+    lab.kvsh("plan failover -service %s -wait" % heir, timeout=120)
+    tap.ok(heir in lab.members("primary"), "%s took over" % heir)
+    before = lab.writer.acknowledged
+    wait_for(lambda: lab.writer.acknowledged > before + 1000, "writes go on", 60)
+    run = lab.kvsh("plan failover -service %s -mode graceful -wait" % name, want=10)
+    tap.ok("headroom" in run.err or "no-replica" in run.err, "one without a disk takes nothing over:\n%s" % run)
+    run = lab.kvsh("plan recover -service %s -wait" % name, want=10)
+    tap.contains(run.err, "make room in " + disk, "recover")
+    os.unlink(filler)
+    told_well(name)
+    lab.kvsh("plan recover -service %s -wait" % name, timeout=120)
+    lab.check_store(seconds=60)
+    lab.check_writes()
+
+
 def disk_faults():
-    """A full and a read-only disk under a service that is to start"""
+    """A full and a read-only disk under a service that is to start, and a disk that fills up under one that runs"""
     if not may_mount():
         not_run("full disk, read-only disk", "mounting needs root")
         return
@@ -211,12 +249,16 @@ def disk_faults():
     stop(name)
     with small_disk(disk):
         filler = fill(disk)
-        plan = expect_trouble("plan start-service -service " + name, name)
+        plan = expect_trouble("plan start-service -service " + name, name, disk, "No space left on device",
+                              "make ")
+        told_ill(disk, name, "full")
         os.unlink(filler)
         resumes(plan)
+        disk_fills_up(name, disk)
         stop(name)
         subprocess.check_call(["mount", "-o", "remount,ro", disk])
-        plan = expect_trouble("plan start-service -service " + name, name, disk)
+        plan = expect_trouble("plan start-service -service " + name, name, disk, "readonly", "make %s writable" % disk)
+        told_ill(disk, name, "readonly")
         subprocess.check_call(["mount", "-o", "remount,rw", disk])
         resumes(plan)
         stop(name)
