@@ -7,10 +7,31 @@
 #include "commands/session.h"
 #include "kvsh/fs.h"
 #include "kvsh/meta.h"
+#include "kvsh/run.h"
 
 /* What the shell asks of the session: shell.h, struct shell_host. */
 
 #define PLANS_OFFERED 50
+
+/* A plan that the store's engine does not make is refused before anything of it is looked at. */
+static int fits_store(struct session *s, const struct cmd *cmd, struct err *err)
+{
+    const struct engine *e;
+    struct err ignored = ERR_INIT;
+    enum verb verb;
+
+    if (strncmp(cmd->name, "plan ", 5) != 0 || verb_by_word(cmd->name + 5, &verb) != 0 ||
+        session_waits_for_host(s) || (e = session_engine(s, &ignored)) == NULL)
+        return 0;
+    return plan_fits(e, verb, err);
+}
+
+static bool available(struct session *s, const struct cmd *cmd)
+{
+    struct err ignored = ERR_INIT;
+
+    return fits_store(s, cmd, &ignored) == 0;
+}
 
 static int prepare(struct session *s, const struct cmd *cmd, struct err *err)
 {
@@ -19,7 +40,7 @@ static int prepare(struct session *s, const struct cmd *cmd, struct err *err)
     if (!(cmd->needs & CMD_STORE))
         return 0;
     session_leave_copy(s);
-    if ((j = session_journal(s, err)) == NULL)
+    if ((j = session_journal(s, err)) == NULL || fits_store(s, cmd, err) != 0)
         return -1;
     if (journal_reconcile(j, err) >= 0)
         return 0;
@@ -140,20 +161,6 @@ static void complete(struct session *s, enum completer what,
             offer_observed(j, &o);
         offer_docs(j, "admin", NULL, &o);
     }
-}
-
-/* --- what fits the store --- */
-
-static bool available(struct session *s, const struct cmd *cmd)
-{
-    const struct engine *e;
-    struct err err = ERR_INIT;
-    enum verb verb;
-
-    if (strncmp(cmd->name, "plan ", 5) != 0 || verb_by_word(cmd->name + 5, &verb) != 0 ||
-        session_waits_for_host(s) || (e = session_engine(s, &err)) == NULL)
-        return true;
-    return (e->verbs & VERB_BIT(verb)) != 0;
 }
 
 struct shell_host session_shell_host(struct session *s)

@@ -196,10 +196,12 @@ static void note_findings(struct plan *p, const struct findings *f, size_t from)
     }
 }
 
-static int refuse_verb(const struct engine *e, enum verb verb, struct err *err)
+int plan_fits(const struct engine *e, enum verb verb, struct err *err)
 {
     struct buf words;
 
+    if (e->verbs & VERB_BIT(verb))
+        return 0;
     buf_init(&words, sizeof err->advice / 2);
     for (int v = 0; v < VERB_COUNT; v++) {
         if (e->verbs & VERB_BIT(v))
@@ -229,8 +231,8 @@ int plan_make(const struct planner *pl, const struct intent *in, struct plan *p,
     char digest[17];
     int rc = -1;
 
-    if (!(e->verbs & VERB_BIT(in->verb)))
-        return refuse_verb(e, in->verb, err);
+    if (plan_fits(e, in->verb, err) != 0)
+        return -1;
     if (store_observe(pl->journal, e, pl->connection, &c, err) < 0 ||
         plan_inquire(e, pl->connection, in, &c, err) < 0)
         goto out;

@@ -24,6 +24,9 @@ struct planner {
     struct connection *connection;
 };
 
+/* Does the engine make such plans? ERR_INPUT naming the verb, and those it has. */
+int plan_fits(const struct engine *e, enum verb verb, struct err *err);
+
 /*
  * Observes, checks and expands into *p (zero-initialised; verb, args, force, reason, command, name
  * set by the caller through in and p). Findings are added in any case. Refusals (ERR_REFUSED, text

@@ -114,9 +114,76 @@ class WaitWriter(threading.Thread):
             raise self.problem
 
 
+# --- the journal of a store, read beside the program ---
+
+class JournalReader:
+    """For laboratories with a folder, and in it the directory of a journal."""
+
+    folder = journal = None
+
+    def sql(self, text, *values):
+        path = os.path.join(self.journal, "journal.db")
+        if not os.path.exists(path):
+            return []
+        db = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)
+        try:
+            return db.execute(text, values).fetchall()
+        except sqlite3.OperationalError as e:
+            if "no such table" in str(e):  # just being made
+                return []
+            raise
+        finally:
+            db.close()
+
+    def last_plan(self):
+        rows = self.sql("SELECT max(id) FROM plan")
+        return rows[0][0] or 0 if rows else 0
+
+    def state(self, plan):
+        rows = self.sql("SELECT state FROM plan WHERE id = ?", plan)
+        return rows[0][0] if rows else None
+
+    def tasks(self, plan):
+        return self.sql("SELECT num, state, what, attempts, error FROM task WHERE plan_id = ? ORDER BY num", plan)
+
+    def docs(self):
+        return {"%s/%s" % (kind, name): json.loads(doc) for kind, name, doc in
+                self.sql("SELECT kind, name, doc FROM object ORDER BY kind, name")}
+
+    def docs_version(self):
+        rows = self.sql("SELECT value FROM counter WHERE name = 'docs_version'")
+        return rows[0][0] if rows else 0
+
+    # --- processes and locks ---
+
+    def runners(self):
+        return [pid for pid in kvtest.processes_of(self.folder)
+                if b"run-plan" in kvtest._proc(pid, "cmdline").split(b"\0")]
+
+    def lock_held(self, byte):
+        path = os.path.join(self.journal, "lock")
+        if not os.path.exists(path):
+            return False
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            want = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+            return struct.unpack("hhqqi4x", fcntl.fcntl(fd, F_OFD_GETLK, want))[0] != fcntl.F_UNLCK
+        finally:
+            os.close(fd)
+
+    def check_over(self, plan):
+        """The plan has succeeded with all its tasks, and no process and no lock of it is left."""
+        must(self.state(plan) == "SUCCEEDED", "plan %d is %s" % (plan, self.state(plan)))
+        for num, state, what, _, _ in self.tasks(plan):
+            must(state in ("SUCCEEDED", "SKIPPED"), "task %d (%s) of plan %d is %s" % (num, what, plan, state))
+        kvtest.wait_for(lambda: not self.runners(), "no runner is left", 10)
+        for byte in (0, plan):
+            must(not self.lock_held(byte), "lock %d is still held" % byte)
+
+
 # --- a store ---
 
-class CrashLab(kvtest.Lab):
+class CrashLab(JournalReader, kvtest.Lab):
     """Nodes in two zones, each reached through a proxy that writes down what it is asked."""
 
     def __init__(self, proxies=True, zones=ZONES):
@@ -158,79 +225,17 @@ class CrashLab(kvtest.Lab):
             proxy.close()
         super().close()
 
-    # --- the journal, read beside the program ---
-
-    def sql(self, text, *values):
-        path = os.path.join(self.journal, "journal.db")
-        if not os.path.exists(path):
-            return []
-        db = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)
-        try:
-            return db.execute(text, values).fetchall()
-        except sqlite3.OperationalError as e:
-            if "no such table" in str(e):  # just being made
-                return []
-            raise
-        finally:
-            db.close()
-
-    def last_plan(self):
-        rows = self.sql("SELECT max(id) FROM plan")
-        return rows[0][0] or 0 if rows else 0
-
-    def state(self, plan):
-        rows = self.sql("SELECT state FROM plan WHERE id = ?", plan)
-        return rows[0][0] if rows else None
-
-    def tasks(self, plan):
-        return self.sql("SELECT num, state, what, attempts, error FROM task WHERE plan_id = ? ORDER BY num", plan)
-
-    def docs(self):
-        return {"%s/%s" % (kind, name): json.loads(doc) for kind, name, doc in
-                self.sql("SELECT kind, name, doc FROM object ORDER BY kind, name")}
-
-    def docs_version(self):
-        rows = self.sql("SELECT value FROM counter WHERE name = 'docs_version'")
-        return rows[0][0] if rows else 0
-
     def told(self, plan):
         """The plan's whole history, for a report."""
         return self.kvsh("show plan -id %d -verbose" % plan, want=None).out + \
             self.kvsh("show events -plan %d" % plan, want=None).out
-
-    # --- processes and locks ---
-
-    def runners(self):
-        found, config = [], os.fsencode(self.config)
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                words = kvtest._proc(int(entry), "cmdline").split(b"\0")
-                if b"run-plan" in words and config in words:
-                    found.append(int(entry))
-        return found
-
-    def lock_held(self, byte):
-        path = os.path.join(self.journal, "lock")
-        if not os.path.exists(path):
-            return False
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            want = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-            return struct.unpack("hhqqi4x", fcntl.fcntl(fd, F_OFD_GETLK, want))[0] != fcntl.F_UNLCK
-        finally:
-            os.close(fd)
 
     # --- what must hold ---
 
     def check_ended(self, plan, agent_was_dead=False):
         """The plan has succeeded with all its tasks, and nothing of it is left. An agent that was dead when the lease
         was given back may keep it until it runs out."""
-        must(self.state(plan) == "SUCCEEDED", "plan %d is %s" % (plan, self.state(plan)))
-        for num, state, what, _, _ in self.tasks(plan):
-            must(state in ("SUCCEEDED", "SKIPPED"), "task %d (%s) of plan %d is %s" % (num, what, plan, state))
-        kvtest.wait_for(lambda: not self.runners(), "no runner is left", 10)
-        for byte in (0, plan):
-            must(not self.lock_held(byte), "lock %d is still held" % byte)
+        self.check_over(plan)
         for node in self.nodes:
             lease = node.rest("GET", "/v1/node")[1].get("lease")
             must(not lease or (agent_was_dead and lease["plan"] == plan),

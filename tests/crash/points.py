@@ -10,34 +10,48 @@ import collections
 import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import subprocess
-import time
 
 import crashlab
 import kvtest
+import pointlab
 import tap
-from crashlab import Violation, must, variable
+from crashlab import must
+from pointlab import EVERY, ONLY, RUNNER, SHELL
 
-EVERY = variable("EVERY", 0)  # each so many-th point; 0: SAMPLE of each case
-SAMPLE = variable("SAMPLE", 2)
-SEED = variable("SEED", random.SystemRandom().randrange(1, 1 << 31))
-rng = random.Random(SEED)
-ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
-RUNNER, SHELL = "run-plan", "!run-plan"
+End = collections.namedtuple("End", "docs versions")
 
-covered, enumerated = collections.Counter(), collections.Counter()
+
+def plain(docs):
+    """Documents without what differs from run to run: times, identities, what is down (checked elsewhere)."""
+    for doc in docs.values():
+        doc.pop("stoppedBy", None)
+    text = json.dumps(docs, sort_keys=True)
+    return re.sub(r"\b[0-9a-f]{40}\b", "IDENTITY", re.sub(r"\b1\d{12}\b", "TIME", text))
 
 
 # --- stores to begin with ---
 
-class Frozen:
-    """A store as it is after some lines of the script, put back before each run."""
+class Store:
+    """What both kinds have."""
 
-    down = ()
+    lab, down = None, ()
+
+    def mark(self):
+        return self.lab.docs_version()
+
+    def end(self, run):
+        self.expect()
+        docs = self.lab.docs()
+        stopped = {name.partition("/")[2]: doc["stoppedBy"] for name, doc in docs.items() if "stoppedBy" in doc}
+        must(stopped == dict.fromkeys(self.down, run.before + 1), "recorded as stopped: %s" % stopped)
+        return End(plain(docs), self.lab.docs_version() - run.mark)
+
+
+class Frozen(Store):
+    """A store as it is after some lines of the script, put back before each run."""
 
     def __init__(self, until):
         self.lab = crashlab.CrashLab(proxies=False)
@@ -85,10 +99,8 @@ class Frozen:
         self.lab.everything_ended()
 
 
-class Living:
+class Living(Store):
     """The deployed store, in which everything is up before each run."""
-
-    lab = None
 
     def __init__(self, choose, down=None, before=None):
         self.choose, self.want_down, self.before = choose, down, before
@@ -181,98 +193,6 @@ def verb_of(name):
     return VERBS.get(name) or ("stop-service" if name.startswith("stop-") else name)
 
 
-# --- one run ---
-
-def plain(docs):
-    """Documents without what differs from run to run: times, identities, what is down (checked elsewhere)."""
-    for doc in docs.values():
-        doc.pop("stoppedBy", None)
-    text = json.dumps(docs, sort_keys=True)
-    return re.sub(r"\b[0-9a-f]{40}\b", "IDENTITY", re.sub(r"\b1\d{12}\b", "TIME", text))
-
-
-End = collections.namedtuple("End", "docs versions")
-
-
-class Run:
-    def __init__(self, store):
-        self.store, self.lab = store, store.lab
-        self.line = store.begin()
-        self.before = self.lab.last_plan()
-        self.version = self.lab.docs_version()
-        self.points_file = self.lab.file("points", "")
-        self.said = []
-
-    def call(self, line, **env):
-        done = subprocess.run(self.lab.command(*line.split()), env=self.lab.environment(**env), text=True, timeout=180,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        run = kvtest.Run(line.split(), done.returncode, done.stdout, done.stderr)
-        must("Sanitizer" not in done.stderr, str(run))
-        self.said.append(str(run))
-        return run
-
-    def points(self):
-        """The names of the points passed so far."""
-        with open(self.points_file, encoding="ascii") as f:
-            return f.read().split()
-
-    def end(self):
-        """What the run left; checks what must hold in any case."""
-        plan = self.lab.last_plan()
-        must(plan == self.before + 1, "one plan was made, not %d" % (plan - self.before))
-        self.lab.check_ended(plan)
-        self.store.expect()
-        docs = self.lab.docs()
-        stopped = {name.partition("/")[2]: doc["stoppedBy"] for name, doc in docs.items() if "stoppedBy" in doc}
-        must(stopped == dict.fromkeys(self.store.down, plan), "recorded as stopped: %s" % stopped)
-        return End(plain(docs), self.lab.docs_version() - self.version)
-
-    def finish(self):
-        """Goes on by the means an operator has."""
-        plan = self.lab.last_plan()
-        if plan == self.before:
-            must(self.lab.docs_version() == self.version, "nothing was changed without a plan")
-            must(self.call(self.line + " -wait").status == 0, "the command given again succeeds")
-            return
-        while self.lab.state(plan) == "RUNNING" and self.lab.runners():
-            time.sleep(0.02)
-        if self.lab.state(plan) != "SUCCEEDED":
-            must(self.call("plan execute -id %d -wait" % plan).status == 0, "plan execute succeeds")
-
-
-def undisturbed(store, where):
-    """The names of the points, and the end."""
-    run = Run(store)
-    answer = run.call(run.line + " -wait", KVSH_CRASH_COUNT=run.points_file, KVSH_CRASH_IN=where)
-    must(answer.status == 0, "undisturbed:\n%s" % answer)
-    return run.points(), run.end()
-
-
-def crash_at(store, where, n, want):
-    """True when the point was reached."""
-    run = Run(store)
-    try:
-        run.call(run.line + " -wait", KVSH_CRASH_AT=str(n), KVSH_CRASH_COUNT=run.points_file, KVSH_CRASH_IN=where)
-        reached = len(run.points()) >= n
-        run.finish()
-        got = run.end()
-        must(got == want, "the end differs: %s; undisturbed: %s" % (got, want))
-        return reached
-    except Exception:
-        for text in run.said:
-            tap.note(text)
-        if store.lab.last_plan() > run.before:
-            tap.note(store.lab.told(store.lab.last_plan()))
-        raise
-
-
-def chosen(count):
-    """The numbers of the points to crash at."""
-    if EVERY:
-        return range(1, count + 1, EVERY)
-    return sorted(rng.sample(range(1, count + 1), min(SAMPLE, count)))
-
-
 def modes(name):
     """The shell's part is the same for all plans: a sample tries it with two."""
     return (RUNNER, SHELL) if EVERY or name in ("deploy-zone", "stop-primary") else (RUNNER,)
@@ -283,21 +203,7 @@ def case(name, make):
         store = make()
         try:
             for where in modes(name):
-                points, want = undisturbed(store, where)
-                tried, hit = chosen(len(points)), 0
-                for n in tried:
-                    try:
-                        hit += crash_at(store, where, n, want)
-                    except Violation as e:
-                        tap.fail("%s, point %d (%s) of the %s: %s" % (
-                            name, n, points[n - 1], "runner" if where == RUNNER else "shell", e))
-                kinds = collections.Counter(points)
-                tap.note("%s: %s points (%s), %d tried, %d reached" % (
-                    "runner" if where == RUNNER else "shell", len(points),
-                    ", ".join("%s %d" % (k, kinds[k]) for k in sorted(kinds)), len(tried), hit))
-                tap.ok(hit > 0 or not EVERY, "some point was reached")
-                enumerated[where] += len(points)
-                covered[where] += hit
+                pointlab.crash_everywhere(pointlab.Taking(store), where)
             store.close()
         finally:
             if store.lab is not Living.lab:
@@ -308,15 +214,13 @@ def case(name, make):
 
 def total():
     """Nothing that was started remains"""
-    for where, what in ((RUNNER, "runner"), (SHELL, "shell")):
-        tap.note("%s: %d points enumerated by the program, %d of them crashed at and resumed" % (
-            what, enumerated[where], covered[where]))
+    pointlab.tell_total()
     if Living.lab:
         Living.lab.everything_ended()
 
 
 if __name__ == "__main__":
     there = crashlab.plans_there()
-    tap.note("seed %d" % SEED)
+    tap.note("seed %d" % pointlab.SEED)
     tap.main([case(name, make) for name, make in CASES.items()
               if (not ONLY or name in ONLY) and verb_of(name) in there], total)

@@ -39,6 +39,18 @@ BUCKETS = [{"name": "orders", "replicas": 1, "ramQuotaMiB": 256, "memUsed": 200 
             "items": 1000, "ops": 10}]
 
 
+def member(name, **more):
+    return dict({"name": name}, **more)
+
+
+# Clusters to begin with.
+NODES = {"nodes": 4}
+FAILED = {"nodes": [member("n1"), member("n2", membership="inactiveFailed"), member("n3"), member("n4")]}
+SPARE = {"nodes": 3, "spares": [member("p1")]}
+WAITING = {"nodes": [member("n1"), member("n2"), member("n3"), member("n4", membership="inactiveAdded")]}
+GROUPS = {"nodes": 4, "groups": ["Group 1", "Rack 2"]}
+
+
 class Lab:
     """One simulated cluster and a store "prod" that is it."""
 
@@ -47,7 +59,9 @@ class Lab:
         scenario["timing"] = dict(TIMING, **scenario.get("timing", {}))
         self.folder = tempfile.mkdtemp(prefix="kvsh-cb.")
         self.sim = Sim(scenario, life=300)
-        self.host = self.sim.host
+        self.host = dict(self.sim.host)
+        for name, address in self.sim.host.items():
+            self.host[name + "_port"] = address.rpartition(":")[2]
         self.transcript = []
         self.outputs = []
         with open(os.path.join(self.folder, "pw"), "w", opener=lambda p, f: os.open(p, f, 0o600)) as f:
@@ -65,16 +79,16 @@ class Lab:
         self.sim.__exit__()
         shutil.rmtree(self.folder)
 
-    def environment(self):
+    def environment(self, **more):
         return dict(os.environ, HOME=self.folder, XDG_CONFIG_HOME=self.folder + "/config",
-                    KVSH_STATE_DIR=self.folder + "/state", TERM="dumb", LC_ALL="C.UTF-8", LOGNAME="somebody")
+                    KVSH_STATE_DIR=self.folder + "/state", TERM="dumb", LC_ALL="C.UTF-8", LOGNAME="somebody", **more)
 
-    def words(self, line):
-        return [re.sub(r"\{(\w+)\}", lambda m: self.host.get(m.group(1), m.group(0)), w) for w in shlex.split(line)]
+    def command(self, *words):
+        return [KVSH] + [re.sub(r"\{(\w+)\}", lambda m: self.host.get(m.group(1), m.group(0)), w) for w in words]
 
     def kv(self, line, want=0):
         """Runs one command; the exit status must be `want` (None: any)."""
-        done = subprocess.run([KVSH] + self.words(line), env=self.environment(), text=True, timeout=90,
+        done = subprocess.run(self.command(*shlex.split(line)), env=self.environment(), text=True, timeout=90,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.outputs.append(done.stdout + done.stderr)
         self.transcript += ["kv-> " + line] + done.stdout.splitlines()
@@ -116,6 +130,11 @@ class Lab:
         """Of a node; None when it is no member."""
         return self.cluster()["members"].get(self.sim.otp[name], {}).get("membership")
 
+    def others(self, path, body=""):
+        """Somebody else's request; names in braces stand for otpNodes."""
+        self.control("other", path=path,
+                     body=body.format(**{n: otp.replace("@", "%40") for n, otp in self.sim.otp.items()}))
+
     def task(self):
         """state and waiting text of the newest plan."""
         return self.kv("show plan -last", None).stdout
@@ -128,7 +147,7 @@ class Lab:
     def stable(self):
         """The transcript with stable names for what differs from run to run."""
         text = "\n".join(self.transcript) + "\n"
-        for name, address in self.host.items():
+        for name, address in self.sim.host.items():
             text = text.replace(address, name + ":8091")
         text = text.replace(self.sim.uuid, "UUID").replace(self.folder, "FOLDER")
         text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME", text)
