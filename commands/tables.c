@@ -201,7 +201,7 @@ const struct out_table table_preview_tasks = {
 };
 
 static const struct out_col finding_cols[] = {
-    {"severity", "SEVERITY", OUT_STATE, "note, violation, block or fatal"},
+    {"severity", "SEVERITY", OUT_STATE, "note, violation, block, confirm or fatal"},
     {"rule", NULL, OUT_STR, "stable short name"},
     {"resourceId", "RESOURCE", OUT_STR, "what it is about"},
     {"description", "DESCRIPTION", OUT_STR, "the sentence"},
@@ -211,7 +211,7 @@ static const struct out_col finding_cols[] = {
 const struct out_table table_preview_findings = {
     .key = "findings",
     .cols = finding_cols,
-    .text = "  {severity}: [{resourceId}] {description}{?remedy|; {remedy}}",
+    .text = "  {severity}: [{resourceId}] {description} (rule {rule}){?remedy|; {remedy}}",
 };
 
 void out_finding(struct out *out, const struct finding *one)
