@@ -153,6 +153,11 @@ int services_save(struct agent *a, struct err *err)
     return rc;
 }
 
+static bool is_port(int port)
+{
+    return port > 0 && port <= 65535;
+}
+
 /* The same checks as for a request: the file may have been edited by hand. */
 static int definition_from_json(struct definition *d, const struct json *j, struct err *err)
 {
@@ -169,7 +174,8 @@ static int definition_from_json(struct definition *d, const struct json *j, stru
     if (d->kind == SERVICE_ADMIN && d->id && name_is_numbered(d->id, "admin"))
         return 0;
     if (!d->id || !name_is_rn(d->id) || !d->shard || !name_is_numbered(d->shard, "rg") ||
-        !d->storage_dir)
+        !d->storage_dir || !is_port(d->port) || !is_port(d->bus_port) ||
+        (d->params && !json_is_object(d->params)))
         return err_set(err, ERR_INPUT, "service \"%s\" makes no sense", d->id ? d->id : "");
     JSON_FOREACH (p, d->params)
         if (param_check(json_key(p), json_value_str(p), &pb) < 0)
@@ -187,6 +193,8 @@ static int service_from_json(struct agent *a, const struct json *j, struct err *
         return err_set(err, ERR_INPUT, "more than %d services", SERVICES_MAX);
     if (definition_from_json(&d, j, err) < 0)
         return -1;
+    if (agent_service(a, d.id))
+        return err_set(err, ERR_INPUT, "service %s is there twice", d.id);
     s = service_new(&d);
     s->generation = json_int(j, "generation", 1);
     s->never_started = json_bool(j, "neverStarted", false);

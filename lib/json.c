@@ -268,7 +268,9 @@ struct json *json_null(void)
 
 void json_set(struct json *obj, const char *key, struct json *value)
 {
-    if (json_get(obj, key))
+    if (!value)
+        json_unset(obj, key);
+    else if (json_get(obj, key))
         must(cJSON_ReplaceItemInObjectCaseSensitive(item(obj), key, item(value)) ? item(obj)
                                                                                  : NULL);
     else

@@ -96,15 +96,26 @@ static int read_admin(struct cluster *c, const char *name, const struct json *do
     return 0;
 }
 
-static int read_rn(struct cluster *c, const char *name, const struct json *doc, struct err *err)
+/* What the document of a replication node lacks, or NULL. */
+static const char *missing_member(const struct json *rn)
 {
     static const char *const needed[] = {"sn", "shard", "storageDir"};
-    struct service *s;
 
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
-        if (json_str(doc, needed[i]) == NULL)
-            return broken(err, "rn", name, needed[i]);
+        if (json_str(rn, needed[i]) == NULL)
+            return needed[i];
     }
+    return NULL;
+}
+
+static int read_rn(struct cluster *c, const char *name, const struct json *doc, struct err *err)
+{
+    const char *missing;
+    struct service *s;
+
+    missing = missing_member(doc);
+    if (missing != NULL)
+        return broken(err, "rn", name, missing);
     s = add_service(c, name, KIND_RN, doc);
     s->shard = arena_strdup(&c->arena, json_str(doc, "shard"));
     s->storage_dir = arena_strdup(&c->arena, json_str(doc, "storageDir"));
@@ -113,18 +124,63 @@ static int read_rn(struct cluster *c, const char *name, const struct json *doc, 
     return 0;
 }
 
+static bool read_range(const struct json *range, struct slot_range *r)
+{
+    int64_t first = json_value_int(json_at(range, 0), -1);
+    int64_t last = json_value_int(json_at(range, 1), -1);
+
+    if (first < 0 || last < first || last > 16383)
+        return false;
+    *r = (struct slot_range){(int)first, (int)last};
+    return true;
+}
+
 static int read_shard(struct cluster *c, const char *name, const struct json *doc, struct err *err)
 {
     struct shard *sh = ARENA_PUSH(&c->arena, c->shards, c->n_shards);
+    struct slot_range r;
 
     sh->id = arena_strdup(&c->arena, name);
     sh->partitions = (int)json_int(doc, "partitions", 0);
     JSON_FOREACH (range, json_get(doc, "slots")) {
-        int64_t first = json_value_int(json_at(range, 0), -1);
-        int64_t last = json_value_int(json_at(range, 1), -1);
-        if (first < 0 || last < first || last > 16383)
+        if (!read_range(range, &r))
             return broken(err, "shard", name, "slots");
-        *ARENA_PUSH(&c->arena, sh->slots, sh->n_slots) = (struct slot_range){(int)first, (int)last};
+        *ARENA_PUSH(&c->arena, sh->slots, sh->n_slots) = r;
+    }
+    return 0;
+}
+
+static bool has_first_primary(const struct json *rns, const char *shard)
+{
+    JSON_FOREACH (rn, rns) {
+        const char *of = json_str(rn, "shard");
+        if (of != NULL && strcmp(of, shard) == 0 && json_bool(rn, "firstPrimary", false))
+            return true;
+    }
+    return false;
+}
+
+/* Candidates are not part of the cluster, but whoever deploys one relies on what it says. */
+static int read_topology(struct cluster *c, const char *name, const struct json *doc,
+                         struct err *err)
+{
+    const struct json *shards = json_get(doc, "shards"), *rns = json_get(doc, "rns");
+    struct slot_range r;
+
+    (void)c;
+    JSON_FOREACH (shard, shards) {
+        if (json_key(shard) == NULL || json_len(json_get(shard, "slots")) == 0 ||
+            !has_first_primary(rns, json_key(shard)))
+            return broken(err, "topology", name, "shards");
+        JSON_FOREACH (range, json_get(shard, "slots")) {
+            if (!read_range(range, &r))
+                return broken(err, "topology", name, "shards");
+        }
+    }
+    JSON_FOREACH (rn, rns) {
+        if (json_key(rn) == NULL || missing_member(rn) != NULL ||
+            json_get(shards, json_str(rn, "shard")) == NULL)
+            return broken(err, "topology", name, "rns");
     }
     return 0;
 }
@@ -197,13 +253,17 @@ int meta_to_cluster(const struct json *docs, struct cluster *c, struct err *err)
         const char *kind;
         read_doc *read;
     } kinds[] = {
-        {"store", read_store}, {"zone", read_zone},   {"sn", read_sn},     {"admin", read_admin},
-        {"rn", read_rn},       {"shard", read_shard}, {"pool", read_pool},
+        {"store", read_store}, {"zone", read_zone},
+        {"sn", read_sn},       {"admin", read_admin},
+        {"rn", read_rn},       {"shard", read_shard},
+        {"pool", read_pool},   {"topology", read_topology},
     };
 
     c->doc = json_copy(docs);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         JSON_FOREACH (doc, json_get(c->doc, kinds[k].kind)) {
+            if (json_key(doc) == NULL)
+                return err_set(err, ERR_INPUT, "documents of kind %s have no names", kinds[k].kind);
             if (kinds[k].read(c, json_key(doc), doc, err) != 0)
                 return -1;
         }

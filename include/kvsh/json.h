@@ -30,7 +30,8 @@ struct json *json_number(double n);
 struct json *json_boolean(bool b);
 struct json *json_null(void);
 
-/* Setters replace a member of that name. json_set() and json_push() take ownership of value. */
+/* Setters replace a member of that name. json_set() and json_push() take ownership of value; with
+ * NULL json_set() removes the member, as it is when the copy of an absent one is set. */
 void json_set(struct json *obj, const char *key, struct json *value);
 void json_set_str(struct json *obj, const char *key, const char *s);
 void json_set_int(struct json *obj, const char *key, int64_t n); /* exact up to 2^53 */

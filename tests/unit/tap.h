@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int tap_failed;
@@ -60,6 +61,15 @@ static inline bool tap_has(const char *got, const char *part, const char *what, 
            part ? part : "(null)");
     tap_failed++;
     return false;
+}
+
+/* How many times slower than usual the program may be: under valgrind, say. */
+static inline int tap_slower(void)
+{
+    const char *s = getenv("KVSH_TEST_SLOWER");
+    long n = s ? strtol(s, NULL, 10) : 1;
+
+    return n > 0 && n < 1000 ? (int)n : 1;
 }
 
 struct tap_test {

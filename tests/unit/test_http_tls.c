@@ -153,8 +153,10 @@ static struct MHD_Daemon *server_start(const struct identity *id, struct identit
 static enum err_code get(const struct http_config *config, const char *url, struct err *err,
                          char text[64])
 {
-    struct http_request req = {
-        .method = "GET", .url = url, .connect_timeout_ms = 20000, .timeout_ms = 30000};
+    struct http_request req = {.method = "GET",
+                               .url = url,
+                               .connect_timeout_ms = 20000 * tap_slower(),
+                               .timeout_ms = 30000 * tap_slower()};
     struct http *h = http_open(config, err);
     struct http_response resp;
 

@@ -175,6 +175,8 @@ static void builds(void)
     json_unset(j, "b");
     json_unset(j, "absent");
     ok(!json_equal(j, copy));
+    json_set(copy, "b", json_copy(json_get(j, "absent"))); /* what is not there is not set */
+    ok(json_equal(j, copy));
     JSON_FOREACH (m, j)
         n += json_key(m) != NULL;
     is_int(n, 4);

@@ -64,6 +64,13 @@ static void refuses_broken_documents(void)
         {"{\"shard\":{\"rg1\":{\"slots\":[[5,4]]}}}", "document shard/rg1: member \"slots\""},
         {"{\"shard\":{\"rg1\":{\"slots\":[[0,16384]]}}}", "document shard/rg1: member \"slots\""},
         {"{\"pool\":{\"p\":{\"members\":[1]}}}", "document pool/p: member \"members\""},
+        {"{\"zone\":[{\"name\":\"Zone1\"}]}", "documents of kind zone have no names"},
+        {"{\"topology\":{\"t\":{\"shards\":[1]}}}", "document topology/t: member \"shards\""},
+        {"{\"topology\":{\"t\":{\"shards\":{\"rg1\":{\"slots\":[[0,1]]}},\"rns\":{}}}}",
+         "document topology/t: member \"shards\""},
+        {"{\"topology\":{\"t\":{\"shards\":{},\"rns\":{\"rg1-rn1\":{\"shard\":\"rg1\",\"sn\":"
+         "\"sn1\",\"storageDir\":\"/d\"}}}}}",
+         "document topology/t: member \"rns\""},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
