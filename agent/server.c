@@ -1,6 +1,7 @@
 #include "agent/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,7 @@ struct server {
     struct agent *agent;
     struct auth *auth;
     struct conns *conns;
-    int fd; /* listens; the daemon's once it runs */
+    int fd; /* listens; -1 once the daemon has its own */
     pthread_mutex_t lock;
     char refused[512]; /* the last refusal that became an event, and when */
     int64_t refused_at;
@@ -369,6 +370,8 @@ static const char *listen_address(const struct agent *a, char ip[ADDRESS_MAX], s
     return address_resolve(b->bind_address, ip, err) < 0 ? NULL : ip;
 }
 
+/* The library is given a descriptor of its own: it closes it at the end, and also after some of its
+ * failures. */
 int server_start(struct server *s, struct err *err)
 {
     static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
@@ -376,8 +379,10 @@ int server_start(struct server *s, struct err *err)
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
                      MHD_USE_POLL | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem tls[5];
-    int n = 0;
+    int n = 0, fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 
+    if (fd < 0)
+        return err_errno(err, ERR_FAILED, errno, "start the HTTP server");
     if (auth->cert) {
         flags |= MHD_USE_TLS;
         tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, auth->cert};
@@ -389,13 +394,16 @@ int server_start(struct server *s, struct err *err)
     tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s,
-        MHD_OPTION_LISTEN_SOCKET, s->fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_POOL, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         s, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
-    if (s->daemon)
+    if (s->daemon) {
+        close(s->fd);
+        s->fd = -1;
         return 0;
+    }
     return err_set(err, ERR_FAILED, "start the HTTP server%s",
                    auth->cert ? ": check certificate and key" : "");
 }
@@ -433,7 +441,7 @@ void server_stop(struct server *s)
         return;
     if (s->daemon)
         MHD_stop_daemon(s->daemon);
-    else if (s->fd >= 0)
+    if (s->fd >= 0)
         close(s->fd);
     auth_free(s->auth);
     conns_free(s->conns);

@@ -143,8 +143,9 @@ def cost():
     before = switches()
     time.sleep(5)
     woken = switches() - before
-    # The watch's cycle of one second syncs a file in each directory; the main loop and the server sleep.
-    tap.ok(woken < 80, "woken %d times in 5 s" % woken)
+    # The watch's cycle of one second syncs a file in each directory; the main loop and the server sleep. What a sanitizer
+    # runs beside them wakes ten times a second.
+    tap.ok(woken < (160 if tap.WATCH else 80), "woken %d times in 5 s" % woken)
     with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as f:
         pss = [line.split()[1] for line in f if line.startswith("Pss:")][0]
     tap.note("PSS %s KiB, woken %d times in 5 s" % (pss, woken))
