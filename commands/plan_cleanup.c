@@ -35,7 +35,8 @@ const struct cmd cmd_plan_cleanup = {
     .description =
         "Definitions of services that the store does not declare, data directories without a "
         "service, cluster members that are gone, hash slots whose move was not finished. "
-        "plan preview cleanup lists them first.\n\n"
+        "plan preview cleanup lists them first. Where two primaries hold a key of the same name, "
+        "-force -reason keeps the one that clients see.\n\n"
         "On a couchbase store it compacts the data and views of the buckets.",
     .options = options,
     .options_size = sizeof(struct opts),

@@ -71,8 +71,10 @@ const struct cmd cmd_plan_recover = {
     .summary = "bring services back by what the evidence calls for",
     .description =
         "Looks at process, disk, identity, data and the other members' opinion, and chooses: "
-        "start it; start it and wait for its copy; let it rejoin as a new member; wipe it and fill "
-        "it from its primary. The tasks say what was chosen and why: preview the plan to read it "
+        "start it; start it and wait for its copy; introduce it to those who have forgotten it; "
+        "let "
+        "it rejoin as a new member; wipe it and fill it from its primary. The tasks say what was "
+        "chosen and why: preview the plan to read it "
         "before anything happens.\n\n"
         "Refused where the only good copy would be wiped.",
     .options = options,

@@ -322,11 +322,10 @@ static void check_zone_list(const struct json *zones, const struct cluster *c, s
             primary++;
     }
     if (offline == 0 || primary == 0) {
-        findings_add(
-            f, SEVERITY_FATAL, "zone-types", c->store,
-            "%zu zones of type offline-secondary and %zu of type primary are named: one of "
-            "each is needed at least",
-            offline, primary);
+        findings_add(f, SEVERITY_FATAL, "zone-types", c->store,
+                     "%zu named as offline-secondary and %zu as primary: one zone of each is "
+                     "needed at least",
+                     offline, primary);
         findings_remedy(f, "-znname Zone2 -type offline-secondary -znname Zone1 -type primary");
     }
 }
