@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,59 @@ enum { HEAD_SIZE = 100 };
 
 /* Guards making a file: closing it would drop the locks that another opener here got in between. */
 static pthread_mutex_t create_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * SQLite takes memory it does not get for a NULL value here and there (a text that is bound or read
+ * would silently be missing): here that ends the process as everywhere else. What was not committed
+ * is rolled back by whoever opens the file next.
+ */
+static void *memory_get(int size)
+{
+    return xmalloc((size_t)size);
+}
+
+static void *memory_resize(void *p, int size)
+{
+    return xrealloc(p, (size_t)size, 1);
+}
+
+static int memory_size(void *p)
+{
+    return (int)malloc_usable_size(p);
+}
+
+static int memory_roundup(int size)
+{
+    return (size + 7) & ~7;
+}
+
+static int memory_init(void *unused)
+{
+    (void)unused;
+    return SQLITE_OK;
+}
+
+static void memory_shutdown(void *unused)
+{
+    (void)unused;
+}
+
+static void use_own_memory(void) __attribute__((constructor));
+
+static void use_own_memory(void)
+{
+    static const sqlite3_mem_methods memory = {
+        .xMalloc = memory_get,
+        .xFree = free,
+        .xRealloc = memory_resize,
+        .xSize = memory_size,
+        .xRoundup = memory_roundup,
+        .xInit = memory_init,
+        .xShutdown = memory_shutdown,
+    };
+
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
+}
 
 static char *directory(const char *path)
 {

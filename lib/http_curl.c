@@ -4,7 +4,10 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "kvsh/mem.h"
 
 #define CURL_LIBRARY "libcurl.so.4"
 
@@ -16,7 +19,7 @@ static const struct {
     {                                                      \
         "curl_" #member, offsetof(struct curl_api, member) \
     }
-    SYMBOL(global_init),      SYMBOL(easy_init),           SYMBOL(easy_setopt),
+    SYMBOL(global_init_mem),  SYMBOL(easy_init),           SYMBOL(easy_setopt),
     SYMBOL(easy_perform),     SYMBOL(easy_getinfo),        SYMBOL(easy_reset),
     SYMBOL(easy_cleanup),     SYMBOL(easy_strerror),       SYMBOL(slist_append),
     SYMBOL(slist_free_all),   SYMBOL(multi_init),          SYMBOL(multi_setopt),
@@ -28,6 +31,13 @@ static const struct {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct curl_api api;
 static char fault[256]; /* why there is no libcurl; "" when there is one */
+
+/* Memory that libcurl does not get ends the process as everywhere else, instead of being told as a
+ * request that failed for another reason. */
+static void *resize(void *p, size_t size)
+{
+    return xrealloc(p, size, 1);
+}
 
 static void load(void)
 {
@@ -46,7 +56,8 @@ static void load(void)
         }
         memcpy((char *)&api + symbols[i].offset, &symbol, sizeof symbol);
     }
-    if (api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    if (api.global_init_mem(CURL_GLOBAL_DEFAULT, xmalloc, free, resize, xstrdup, xcalloc) !=
+        CURLE_OK)
         snprintf(fault, sizeof fault, "%s cannot be initialised", CURL_LIBRARY);
 }
 

@@ -10,7 +10,7 @@
 #include "kvsh/err.h"
 
 struct curl_api {
-    __typeof__(curl_global_init) *global_init;
+    __typeof__(curl_global_init_mem) *global_init_mem;
     __typeof__(curl_easy_init) *easy_init;
     __typeof__(curl_easy_setopt) *easy_setopt;
     __typeof__(curl_easy_perform) *easy_perform;

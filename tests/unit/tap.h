@@ -18,6 +18,15 @@
 
 static int tap_failed;
 
+/* f; without one (memory may have run out) the test program ends at once. */
+static inline FILE *tap_stream(FILE *f)
+{
+    if (f)
+        return f;
+    perror("the test gets no stream");
+    _Exit(1);
+}
+
 #define ok(cond) tap_check((cond), #cond, __FILE__, __LINE__)
 #define is_int(got, want) tap_int((int64_t)(got), (int64_t)(want), #got, __FILE__, __LINE__)
 #define is_str(got, want) tap_str((got), (want), #got, __FILE__, __LINE__)

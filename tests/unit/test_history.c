@@ -69,7 +69,7 @@ static void keeps_lines_in_a_file(void)
 static void keeps_the_latest(void)
 {
     struct line_history h = {0};
-    FILE *f = fopen(path, "w");
+    FILE *f = tap_stream(fopen(path, "w"));
 
     for (int i = 0; f && i < 5000; i++)
         fprintf(f, "echo %d\n", i);

@@ -54,7 +54,7 @@ static void files_are_private(void)
 
 static void write_file(const char *path, const char *data, size_t len)
 {
-    FILE *f = fopen(path, "w");
+    FILE *f = tap_stream(fopen(path, "w"));
 
     ok(f != NULL && fwrite(data, 1, len, f) == len && fclose(f) == 0);
 }
@@ -86,7 +86,7 @@ static void foreign_files_are_refused_and_kept(void)
 /* Writes four bytes into the head of the closed file. */
 static void patch(const char *path, long offset, const char bytes[4])
 {
-    FILE *f = fopen(path, "r+");
+    FILE *f = tap_stream(fopen(path, "r+"));
 
     ok(f != NULL && fseek(f, offset, SEEK_SET) == 0 && fwrite(bytes, 1, 4, f) == 4 &&
        fclose(f) == 0);

@@ -47,8 +47,8 @@ static struct capture *capture_new(bool json)
     struct capture *c = xcalloc(1, sizeof *c);
 
     c->config.json = json;
-    c->config.results = open_memstream(&c->results, &c->results_len);
-    c->config.diagnostics = open_memstream(&c->diagnostics, &c->diagnostics_len);
+    c->config.results = tap_stream(open_memstream(&c->results, &c->results_len));
+    c->config.diagnostics = tap_stream(open_memstream(&c->diagnostics, &c->diagnostics_len));
     return c;
 }
 
@@ -595,7 +595,7 @@ static int write_to(int fd, bool json, char said[256])
     FILE *memory = c->config.results;
     int status;
 
-    c->config.results = fdopen(fd, "w");
+    c->config.results = tap_stream(fdopen(fd, "w"));
     {
         struct out *out = out_new(&c->config, "x", tables);
 

@@ -46,7 +46,7 @@ static int exec(const char *line)
 /* A script given as text. */
 static int script(const char *text, size_t len)
 {
-    FILE *f = fmemopen((void *)(uintptr_t)text, len, "r");
+    FILE *f = tap_stream(fmemopen((void *)(uintptr_t)text, len, "r"));
     int status;
 
     capture_release(&seen);
@@ -230,7 +230,7 @@ static char inner[64], outer[64], self[64];
 
 static void write_file(const char *path, const char *text)
 {
-    FILE *f = fopen(path, "w");
+    FILE *f = tap_stream(fopen(path, "w"));
 
     if (ok(f != NULL)) {
         fputs(text, f);
