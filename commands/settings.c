@@ -1,11 +1,11 @@
 #include "commands/settings.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kvsh/conf.h"
+#include "kvsh/fs.h"
 
 static int bad(const struct conf_entry *e, struct err *err, const char *what)
 {
@@ -268,21 +268,19 @@ char *path_absolute(const char *dir, const char *path)
 static char *user_dir(const char *variable, const char *below)
 {
     const char *dir = getenv(variable), *home = getenv("HOME");
-    char *buf = NULL, *result = NULL;
-    struct passwd pw, *found = NULL;
+    struct account account = {0};
+    char *result = NULL;
 
     if (dir != NULL && dir[0] == '/')
         return xstrdup(dir);
     if (home == NULL || home[0] != '/') {
-        buf = xmalloc(16384);
         home = NULL;
-        if (getpwuid_r(getuid(), &pw, buf, 16384, &found) == 0 && found != NULL &&
-            found->pw_dir != NULL && found->pw_dir[0] == '/')
-            home = found->pw_dir;
+        if (fs_account(getuid(), &account) && account.home[0] == '/')
+            home = account.home;
     }
     if (home != NULL)
         result = xasprintf("%s/%s", home, below);
-    free(buf);
+    account_release(&account);
     return result;
 }
 

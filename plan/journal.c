@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,14 +14,17 @@
 
 static char *user_at_host(void)
 {
-    char host[256] = "localhost", buffer[4096];
-    struct passwd entry, *found = NULL;
+    char host[256] = "localhost", *who;
+    struct account a;
 
     if (gethostname(host, sizeof host) == 0)
         host[sizeof host - 1] = '\0';
-    if (getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != NULL)
-        return xasprintf("%s@%s", entry.pw_name, host);
-    return xasprintf("%ld@%s", (long)geteuid(), host);
+    if (fs_account(geteuid(), &a))
+        who = xasprintf("%s@%s", a.name, host);
+    else
+        who = xasprintf("%ld@%s", (long)geteuid(), host);
+    account_release(&a);
+    return who;
 }
 
 /* err says why the file cannot be used for writing; when that is not the reason, it stays as it is.

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "kvsh/err.h"
 
@@ -25,6 +26,13 @@ bool fs_is_dir(const char *path);
  * no file of ours gets its number. Such a standard input is empty; writing to such an output fails.
  */
 void fs_take_standard_streams(void);
+
+/* A user of this machine; false when there is none of that number. End with account_release(). */
+struct account {
+    char *name, *home;
+};
+bool fs_account(uid_t uid, struct account *a);
+void account_release(struct account *a);
 
 /* n bytes from the kernel's generator as 2n lower-case hexadecimal digits; free() it. */
 char *fs_random_hex(size_t n);

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -281,9 +282,26 @@ static void time_forms(void)
     }
 }
 
+static void accounts(void)
+{
+    const struct passwd *mine = getpwuid(getuid());
+    struct account a;
+
+    ok(fs_account(getuid(), &a) == (mine != NULL));
+    is_str(a.name, mine ? mine->pw_name : NULL);
+    is_str(a.home, mine ? mine->pw_dir : NULL);
+    account_release(&a);
+    ok(fs_account(0, &a));
+    is_str(a.name, "root");
+    account_release(&a);
+    ok(!fs_account(1999999999, &a));
+    ok(a.name == NULL && a.home == NULL);
+    account_release(&a);
+}
+
 int main(void)
 {
     TAP_RUN(TAP_TEST(reads_and_writes), TAP_TEST(write_errors), TAP_TEST(directories),
             TAP_TEST(secret_files), TAP_TEST(service_credentials), TAP_TEST(random_hex),
-            TAP_TEST(clocks), TAP_TEST(time_texts), TAP_TEST(time_forms));
+            TAP_TEST(clocks), TAP_TEST(time_texts), TAP_TEST(time_forms), TAP_TEST(accounts));
 }
