@@ -60,7 +60,8 @@ struct service {
     int64_t generation;
     struct unit *unit; /* of a unit, which stands in the boot configuration alone; else NULL */
     bool wanted_up, never_started;
-    char node_id[41]; /* identity in the cluster, "" before the first start */
+    char node_id[41];   /* identity in the cluster, "" before the first start */
+    int64_t elected_at; /* its process last stood for election (time_mono_ms()); 0: not known */
 
     /* What is the case now. */
     enum service_state state;
@@ -70,8 +71,7 @@ struct service {
     char detail[512];     /* why it failed or what is wrong; "" when well */
     struct operation *op; /* the change under way, or NULL */
     int failures;         /* starts in a row that did not last */
-    int64_t elected_at; /* of time_mono_ms(), when this process last became primary; 0: not known */
-    int64_t restart_at; /* of time_mono_ms(); 0: no restart is due */
+    int64_t restart_at;   /* of time_mono_ms(); 0: no restart is due */
     enum dir_state dir_state;
     char dir_detail[256];
     bool has_data; /* as seen when the directory was last looked at */

@@ -8,6 +8,7 @@
 
 #include "agent/clock.h"
 #include "agent/member.h"
+#include "agent/services.h"
 
 enum {
     ASK_MS = 2000,
@@ -139,11 +140,20 @@ static int64_t election_interval_ms(struct agent *a, const char *id)
     return 2 * timeout;
 }
 
+/* Also for an agent started after this one. That it cannot be written down stops no failover: a
+ * disk in trouble may be the reason for it. */
 static void remember_election(struct operation *op)
 {
+    struct err err = ERR_INIT;
+    int rc;
+
     pthread_mutex_lock(&op->agent->lock);
     op->service->elected_at = time_mono_ms();
+    rc = services_save(op->agent, &err);
     pthread_mutex_unlock(&op->agent->lock);
+    if (rc < 0)
+        agent_log(op->agent, LOG_WARNING, op->service_id,
+                  "the election is not remembered beyond this agent: %s", err.text);
 }
 
 static int await_election(struct operation *op, const struct member *m, struct problem *pb)

@@ -128,6 +128,8 @@ static struct json *service_to_json(const struct service *s)
     json_set_str(j, "wanted", s->wanted_up ? "up" : "down");
     json_set_bool(j, "neverStarted", s->never_started);
     json_set_str(j, "nodeId", s->node_id[0] ? s->node_id : NULL);
+    if (s->elected_at > 0)
+        json_set_int(j, "electedMs", time_now_ms() - (time_mono_ms() - s->elected_at));
     return j;
 }
 
@@ -183,6 +185,15 @@ static int definition_from_json(struct definition *d, const struct json *j, stru
     return 0;
 }
 
+/* The moment of the other clock; a clock that was put back makes it now. */
+static int64_t elected_at(int64_t elected_ms)
+{
+    int64_t age = time_now_ms() - elected_ms;
+    int64_t at = time_mono_ms() - (age > 0 ? age : 0);
+
+    return elected_ms > 0 && at > 0 ? at : 0;
+}
+
 static int service_from_json(struct agent *a, const struct json *j, struct err *err)
 {
     const char *wanted = json_str(j, "wanted"), *node_id = json_str(j, "nodeId");
@@ -198,6 +209,7 @@ static int service_from_json(struct agent *a, const struct json *j, struct err *
     s = service_new(&d);
     s->generation = json_int(j, "generation", 1);
     s->never_started = json_bool(j, "neverStarted", false);
+    s->elected_at = elected_at(json_int(j, "electedMs", 0));
     if (s->kind == SERVICE_REDIS)
         s->wanted_up = wanted && strcmp(wanted, "up") == 0;
     if (redis_id_is_valid(node_id))

@@ -2,9 +2,11 @@
 #include "engines/redis/doing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kvsh/fs.h"
+#include "kvsh/mem.h"
 
 /* --- start --- */
 
@@ -144,64 +146,6 @@ static enum settled started(struct doing *d, struct err *err)
     return redis_serves(s, &why) ? SETTLED_YES : SETTLED_NO;
 }
 
-/* --- stop --- */
-
-/* In a rolling plan: whatever went wrong since the plan was made, only one failure domain goes
- * down. */
-static int check_alone(struct doing *d, const struct service *s, struct err *err)
-{
-    const struct json *together = json_get(d->t->args, "together");
-
-    for (size_t i = 0; i < d->c.n_services && together != NULL && !d->p->force; i++) {
-        const struct service *o = &d->c.services[i];
-        bool expected = false;
-
-        JSON_FOREACH (name, together) {
-            expected = expected || strcmp(json_value_str(name), o->id) == 0;
-        }
-        if (expected || o->kind != KIND_RN || o->status == STATUS_RUNNING ||
-            redis_same_domain(&d->c, o, s))
-            continue;
-        err_set(err, ERR_FAILED, "%s is not stopped: %s on %s is out meanwhile (%s)", s->id, o->id,
-                o->node, status_name(o->status));
-        return err_advise(err, "'plan recover -service %s'", o->id);
-    }
-    return 0;
-}
-
-static int do_stop(struct doing *d, struct err *err)
-{
-    struct node *n;
-    struct service *s = doing_target(d, d->t->target, &n, err);
-
-    if (s == NULL)
-        return -1;
-    if (s->role == ROLE_MASTER && redis_owns_slots(s) && !d->p->force &&
-        !json_bool(d->t->args, "asPrimary", false)) {
-        err_set(err, ERR_FAILED, "%s became primary of %s meanwhile and is not stopped", s->id,
-                s->shard);
-        return err_advise(err, "cancel this plan and run 'plan %s -service %s' again",
-                          json_get(d->t->args, "together") ? "restart-service" : "stop-service",
-                          s->id);
-    }
-    if (s->status == STATUS_RUNNING && check_alone(d, s, err) != 0)
-        return -1;
-    if (doing_act_and_follow(d, s, "stop", json_object(), err) != 0)
-        return -1;
-    snprintf(d->p->result, sizeof d->p->result, "stopped on %s", s->node);
-    return 0;
-}
-
-static enum settled stopped(struct doing *d, struct err *err)
-{
-    struct node *n;
-    const struct service *s = doing_target(d, d->t->target, &n, err);
-
-    if (s == NULL)
-        return SETTLED_UNKNOWN;
-    return s->status == STATUS_STOPPED ? SETTLED_YES : SETTLED_NO;
-}
-
 /* --- handover --- */
 
 /*
@@ -239,7 +183,7 @@ static enum settled handed_over(struct doing *d, struct err *err)
  * new one says what it owns knows no owner for those hash slots, and refuses their keys; one that
  * does not hear at all is verify's to tell.
  */
-static int await_handover(struct doing *d, struct err *err)
+static int await_handover(struct doing *d, const char *from_id, const char *to_id, struct err *err)
 {
     int64_t since = time_mono_ms();
     const char *why = "the former primary to follow the new one";
@@ -249,8 +193,8 @@ static int await_handover(struct doing *d, struct err *err)
 
         if (doing_look(d, err) != 0)
             return -1;
-        from = cluster_service(&d->c, d->t->target);
-        to = cluster_service(&d->c, json_str(d->t->args, "to"));
+        from = cluster_service(&d->c, from_id);
+        to = cluster_service(&d->c, to_id);
         if (from != NULL && to != NULL && to->role == ROLE_MASTER &&
             (from->status != STATUS_RUNNING || (from->role == ROLE_REPLICA && from->in_sync)) &&
             (redis_owners_known(&d->c, &why) || time_mono_ms() - since > SETTLE_MS / 6))
@@ -260,28 +204,31 @@ static int await_handover(struct doing *d, struct err *err)
                            to != NULL && to->role == ROLE_MASTER
                                ? "%s took over, but %s does not follow it"
                                : "%s took over, but has not stayed primary: %s is it again",
-                           json_str(d->t->args, "to"), d->t->target);
+                           to_id, from_id);
         if (doing_pause(d, -1, why, err) != 0)
             return -1;
     }
 }
 
-static int do_handover(struct doing *d, struct err *err)
+/* from_id was the primary when the plan was made; whoever is it now hands over. */
+static int hand_over(struct doing *d, const char *from_id, const char *to_id, struct err *err)
 {
     int64_t since = time_mono_ms();
     struct json *body;
 
     for (;;) {
         struct node *nf, *nt;
-        const struct service *from = doing_target(d, d->t->target, &nf, err);
-        const struct service *to =
-            from ? doing_target(d, json_str(d->t->args, "to"), &nt, err) : NULL;
+        const struct service *from = doing_target(d, from_id, &nf, err), *now;
+        const struct service *to = from ? doing_target(d, to_id, &nt, err) : NULL;
         const char *why = NULL;
 
         if (to == NULL)
             return -1;
         if (to->role == ROLE_MASTER && redis_owns_slots(to))
-            return await_handover(d, err);
+            return await_handover(d, from_id, to_id, err);
+        now = cluster_master(&d->c, to->shard);
+        if (now != NULL && redis_owns_slots(now))
+            from = now;
         if (see_each_other(from, to, &why))
             break;
         if (time_mono_ms() - since > SETTLE_MS / 2) {
@@ -294,10 +241,92 @@ static int do_handover(struct doing *d, struct err *err)
     }
     body = json_object();
     json_set_str(body, "mode", "graceful");
-    if (doing_act_and_follow(d, cluster_service(&d->c, json_str(d->t->args, "to")), "failover",
-                             body, err) != 0)
+    if (doing_act_and_follow(d, cluster_service(&d->c, to_id), "failover", body, err) != 0)
         return -1;
-    return await_handover(d, err);
+    return await_handover(d, from_id, to_id, err);
+}
+
+static int do_handover(struct doing *d, struct err *err)
+{
+    return hand_over(d, d->t->target, json_str(d->t->args, "to"), err);
+}
+
+/* --- stop --- */
+
+/* In a rolling plan: whatever went wrong since the plan was made, only one failure domain goes
+ * down. */
+static int check_alone(struct doing *d, const struct service *s, struct err *err)
+{
+    const struct json *together = json_get(d->t->args, "together");
+
+    for (size_t i = 0; i < d->c.n_services && together != NULL && !d->p->force; i++) {
+        const struct service *o = &d->c.services[i];
+        bool expected = false;
+
+        JSON_FOREACH (name, together) {
+            expected = expected || strcmp(json_value_str(name), o->id) == 0;
+        }
+        if (expected || o->kind != KIND_RN || o->status == STATUS_RUNNING ||
+            redis_same_domain(&d->c, o, s))
+            continue;
+        err_set(err, ERR_FAILED, "%s is not stopped: %s on %s is out meanwhile (%s)", s->id, o->id,
+                o->node, status_name(o->status));
+        return err_advise(err, "'plan recover -service %s'", o->id);
+    }
+    return 0;
+}
+
+/* An election made it the primary since the plan was made. In a rolling plan, where the other
+ * copies stay, one of them takes over first, as it would have in a plan made now. */
+static int hand_over_first(struct doing *d, const struct service *s, struct err *err)
+{
+    bool rolling = json_get(d->t->args, "together") != NULL;
+    const struct selection none = {0};
+    const struct service *heir = rolling ? redis_successor(&d->c, s, &none) : NULL;
+    char *to;
+    int rc;
+
+    if (heir == NULL) {
+        err_set(err, ERR_FAILED, "%s became primary of %s meanwhile and is not stopped", s->id,
+                s->shard);
+        return err_advise(err, "cancel this plan and run 'plan %s -service %s' again",
+                          rolling ? "restart-service" : "stop-service", s->id);
+    }
+    to = xstrdup(heir->id);
+    rc = hand_over(d, d->t->target, to, err);
+    free(to);
+    return rc;
+}
+
+static int do_stop(struct doing *d, struct err *err)
+{
+    struct node *n;
+    struct service *s = doing_target(d, d->t->target, &n, err);
+
+    if (s == NULL)
+        return -1;
+    if (s->role == ROLE_MASTER && redis_owns_slots(s) && !d->p->force &&
+        !json_bool(d->t->args, "asPrimary", false)) {
+        if (check_alone(d, s, err) != 0 || hand_over_first(d, s, err) != 0 ||
+            (s = doing_target(d, d->t->target, &n, err)) == NULL)
+            return -1;
+    }
+    if (s->status == STATUS_RUNNING && check_alone(d, s, err) != 0)
+        return -1;
+    if (doing_act_and_follow(d, s, "stop", json_object(), err) != 0)
+        return -1;
+    snprintf(d->p->result, sizeof d->p->result, "stopped on %s", s->node);
+    return 0;
+}
+
+static enum settled stopped(struct doing *d, struct err *err)
+{
+    struct node *n;
+    const struct service *s = doing_target(d, d->t->target, &n, err);
+
+    if (s == NULL)
+        return SETTLED_UNKNOWN;
+    return s->status == STATUS_STOPPED ? SETTLED_YES : SETTLED_NO;
 }
 
 /* --- takeover: a replica becomes primary without the primary's consent --- */

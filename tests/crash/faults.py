@@ -316,6 +316,29 @@ def clock_jumps():
     counted["run"] += 1
 
 
+def election_in_the_middle():
+    """An election in the middle of a plan: the plan goes on with the primaries as they are"""
+    shell = lab.spawn("plan restart-service -all-rns -wait")
+    wait_for(lambda: lab.state(lab.last_plan()) == "RUNNING", "the plan is at work", 30, 0.005)
+    for pid in lab.runners():
+        os.kill(pid, signal.SIGKILL)
+    shell.communicate(timeout=60)
+    plan = lab.last_plan()
+    lab.kvsh("show plan -id %d" % plan)
+    waiting = {what.split()[1] for _, state, what, _, _ in lab.tasks(plan)
+               if state == "PENDING" and what.startswith("stop ")}
+    name = next(n for n in lab.members("replica") if n in waiting)
+    connection = kvtest.Redis(lab.services()[name]["port"], lab.password())
+    end = time.monotonic() + 60
+    while name not in lab.members("primary") and time.monotonic() < end:
+        connection.call("CLUSTER", "FAILOVER")  # redis drops it where the two do not see each other yet
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: name in lab.members("primary"), "%s is primary" % name, 6, 0.05)
+    connection.close()
+    tap.contains(lab.members("primary"), name, "the primaries")
+    resumes(plan)
+
+
 def nothing_left():
     """Nothing that was started remains"""
     lab.stop_writer()
@@ -327,4 +350,4 @@ def nothing_left():
 
 if __name__ == "__main__":
     tap.main([deploys, agent_stopped, agent_stopped_for_a_moment, slow_agent, connections_cut, disk_faults, port_taken,
-              server_dies_at_once, binary_missing, clock_jumps], nothing_left)
+              server_dies_at_once, binary_missing, clock_jumps, election_in_the_middle], nothing_left)

@@ -6,7 +6,7 @@ import signal
 
 import kvtest
 import tap
-from agentlab import SECRET, ask, definition, finish, operate, register, service
+from agentlab import SECRET, ask, definition, finish, operate, register, service, wait_operation
 from kvtest import wait_for
 
 lab = kvtest.Lab(dirs=(2, 2, 2), capacity=2)
@@ -130,6 +130,23 @@ def fails_over_not():
     wait_for(lambda: role("rg2-rn2") == "replica", "the other follows")
 
 
+def agent_remembers_elections():
+    """An agent started anew still knows that its replica stood for election just before, and waits"""
+    name, other = "rg1-rn2", "rg1-rn1"
+    for n in (name, other):
+        operate(PLACE[n], "/v1/services/%s/failover" % n, {"mode": "graceful"})
+        wait_for(lambda: all(look(m)["redis"]["role"] == "primary" or look(m)["redis"]["linkUp"]
+                             for m in (name, other)), "the other follows", 30)
+    PLACE[name].kill()
+    PLACE[name].start()
+    number = ask(PLACE[name], "POST", "/v1/services/%s/failover" % name, {"mode": "graceful"}, 202)["operation"]
+    wait_for(lambda: "stood for election just before" in
+             (ask(PLACE[name], "GET", "/v1/operations/%d" % number)["waitingFor"] or ""), "it says that it waits", 5, 0.05)
+    op = wait_operation(PLACE[name], number)
+    tap.equal(op["state"], "succeeded", "failover of %s: %s" % (name, op))
+    operate(PLACE[other], "/v1/services/%s/failover" % other, {"mode": "graceful"})
+
+
 def primary_dir_lost():
     """A primary that lost its disk hands over, starts empty as a replica and copies everything"""
     put = order("rg3-rn1", "data", {"op": "put", "key": "foo", "value": "HELLO WORLD"})
@@ -188,5 +205,5 @@ def agents_away():
 
 
 if __name__ == "__main__":
-    tap.main([defines_and_starts, forms, refuses, data, fails_over, fails_over_not, primary_dir_lost, identity_lost,
-              agents_away], finish(lab))
+    tap.main([defines_and_starts, forms, refuses, data, fails_over, fails_over_not, agent_remembers_elections,
+              primary_dir_lost, identity_lost, agents_away], finish(lab))
