@@ -133,10 +133,13 @@ def fails_over_not():
 def agent_remembers_elections():
     """An agent started anew still knows that its replica stood for election just before, and waits"""
     name, other = "rg1-rn2", "rg1-rn1"
-    for n in (name, other):
+
+    def follows(replica):
+        wait_for(lambda: role(replica) == "replica" and look(replica)["redis"]["linkUp"], replica + " follows", 30)
+    follows(name)
+    for n, former in ((name, other), (other, name)):
         operate(PLACE[n], "/v1/services/%s/failover" % n, {"mode": "graceful"})
-        wait_for(lambda: all(look(m)["redis"]["role"] == "primary" or look(m)["redis"]["linkUp"]
-                             for m in (name, other)), "the other follows", 30)
+        follows(former)
     PLACE[name].kill()
     PLACE[name].start()
     number = ask(PLACE[name], "POST", "/v1/services/%s/failover" % name, {"mode": "graceful"}, 202)["operation"]
@@ -144,6 +147,7 @@ def agent_remembers_elections():
              (ask(PLACE[name], "GET", "/v1/operations/%d" % number)["waitingFor"] or ""), "it says that it waits", 5, 0.05)
     op = wait_operation(PLACE[name], number)
     tap.equal(op["state"], "succeeded", "failover of %s: %s" % (name, op))
+    follows(other)
     operate(PLACE[other], "/v1/services/%s/failover" % other, {"mode": "graceful"})
 
 
