@@ -89,7 +89,8 @@ def survives_the_terminal():
     """A hang-up of the shell's whole session does not end the plan"""
     service = lab.members("replica")[1]
     shell = lab.spawn("plan stop-service -service %s -wait" % service, start_new_session=True)
-    wait_for(lambda: "Stop RepNodes" in lab.kvsh("show plans -last").out, "the plan is there")
+    wait_for(lambda: re.search("Stop RepNodes.*(RUNNING|SUCCEEDED)", lab.kvsh("show plans -num 1").out),
+             "the plan is under way")
     os.killpg(shell.pid, signal.SIGHUP)
     shell.communicate(timeout=30)
     run = lab.kvsh("plan wait -last")
