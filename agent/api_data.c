@@ -54,6 +54,17 @@ static int data_put(struct look *l, struct reply *rp, struct problem *pb)
     return 0;
 }
 
+static void set_binary(struct json *body, const char *bytes, size_t len)
+{
+    char *text = len <= VALUE_MAX ? text_escape(bytes, len) : NULL;
+
+    json_set_str(body, "value", NULL);
+    json_set_str(body, "type", "binary");
+    if (text != NULL)
+        json_set_str(body, "escaped", text);
+    free(text);
+}
+
 static int data_get(struct look *l, struct reply *rp, struct problem *pb)
 {
     const redisReply *reply = redis_call(l->r, ASK_MS, "GET", json_str(l->body, "key"), NULL);
@@ -62,8 +73,7 @@ static int data_get(struct look *l, struct reply *rp, struct problem *pb)
         return -1;
     rp->body = json_object();
     if (reply->type == REDIS_REPLY_STRING && !text_is_plain(reply->str, reply->len)) {
-        json_set_str(rp->body, "value", NULL);
-        json_set_str(rp->body, "type", "binary");
+        set_binary(rp->body, reply->str, reply->len);
     } else {
         json_set_str(rp->body, "value", reply->type == REDIS_REPLY_STRING ? reply->str : NULL);
     }

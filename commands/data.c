@@ -17,6 +17,17 @@ int data_begin(struct data *d, struct session *s, struct err *err)
     return journal_docs(j, &d->docs, &version, err);
 }
 
+int data_check_text(const char *what, const char *text, struct err *err)
+{
+    size_t bad = json_text_fault(text);
+
+    if (text[bad] == '\0')
+        return 0;
+    err_set(err, ERR_INPUT, "the %s is no UTF-8 text: byte %zu is 0x%02x", what, bad + 1,
+            (unsigned)(unsigned char)text[bad]);
+    return err_advise(err, "nothing was asked of the store; its own tools take any bytes");
+}
+
 void data_end(struct data *d)
 {
     json_free(d->docs);

@@ -24,7 +24,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     bool deleted = false;
     int rc = -1;
 
-    if (data_begin(&d, s, err) != 0 ||
+    if (data_begin(&d, s, err) != 0 || data_check_text("key", o->key, err) != 0 ||
         d.engine->del(d.connection, d.docs, o->key, &deleted, err) != 0)
         goto out;
     if (!deleted) {

@@ -18,6 +18,7 @@ static const struct opt options[] = {
 static const struct out_col value_cols[] = {
     {"key", NULL, OUT_STR, "the key"},
     {"value", "VALUE", OUT_STR, "its value"},
+    {"escaped", NULL, OUT_BOOL, "the value is no text: \\xNN stands for a byte that is no UTF-8"},
     {0},
 };
 static const struct out_table value_table = {.cols = value_cols, .single = true, .text = "{value}"};
@@ -40,7 +41,7 @@ static const struct out_table *const tables[] = {&value_table, &record_table, &c
 
 struct scan {
     struct out *out;
-    int64_t n;
+    int64_t n, unshown;
 };
 
 static int add_record(void *arg, const char *key, const char *value)
@@ -50,6 +51,7 @@ static int add_record(void *arg, const char *key, const char *value)
 
     out_str(row, "key", key);
     out_str(row, "value", value);
+    scan->unshown += value == NULL;
     scan->n++;
     return shell_interrupts() > 0 ? -1 : 0;
 }
@@ -64,6 +66,9 @@ static int get_all(const struct data *d, struct out *out, struct err *err)
         return err_set(err, ERR_SIGINT, "stopped after %lld records", (long long)scan.n);
     if (rc != 0) /* what was found is no count of what is there */
         return err_prepend(err, "after %lld records", (long long)scan.n);
+    if (scan.unshown > 0)
+        out_note(out, "of %lld the value is no text, or too large; get -key KEY shows one",
+                 (long long)scan.unshown);
     row = out_row(out, &count_table);
     out_int(row, "count", scan.n);
     out_str(row, "noun", scan.n == 1 ? "Record" : "Records");
@@ -73,16 +78,20 @@ static int get_all(const struct data *d, struct out *out, struct err *err)
 static int get_one(const struct data *d, const char *key, struct out *out, struct err *err)
 {
     struct out_row *row;
-    char *value = NULL;
+    struct value value = {0};
 
     if (d->engine->get(d->connection, d->docs, key, &value, err) != 0)
         return -1;
-    if (value == NULL)
+    if (value.text == NULL)
         return err_set(err, ERR_FAILED, "Key not found in store.");
     row = out_row(out, &value_table);
     out_str(row, "key", key);
-    out_str(row, "value", value);
-    free(value);
+    out_str(row, "value", value.text);
+    if (value.is_escaped) {
+        out_bool(row, "escaped", true);
+        out_note(out, "the value is no text: \\xNN stands for a byte");
+    }
+    free(value.text);
     return 0;
 }
 
@@ -92,7 +101,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct data d;
     int rc = -1;
 
-    if (data_begin(&d, s, err) == 0)
+    if (data_begin(&d, s, err) == 0 && (o->all || data_check_text("key", o->key, err) == 0))
         rc = o->all ? get_all(&d, out, err) : get_one(&d, o->key, out, err);
     data_end(&d);
     return rc;
@@ -104,8 +113,10 @@ const struct cmd cmd_get = {
     .name = "get",
     .summary = "show the value of a key, or all of them",
     .description =
-        "Exit status 1 when there is no such key. -all is meant for stores small enough to "
-        "read.",
+        "Exit status 1 when there is no such key. Of a value that is no UTF-8 text, a byte that "
+        "does not fit is shown as \\xNN, with a note. -all is meant for stores small enough to "
+        "read "
+        "and leaves such values out.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = tables,

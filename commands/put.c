@@ -34,7 +34,9 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct record record = {.key = o->key, .value = o->value};
     int rc = -1;
 
-    if (data_begin(&d, s, err) != 0 || d.engine->put(d.connection, d.docs, &record, err) != 0)
+    if (data_begin(&d, s, err) != 0 || data_check_text("key", o->key, err) != 0 ||
+        data_check_text("value", o->value, err) != 0 ||
+        d.engine->put(d.connection, d.docs, &record, err) != 0)
         goto out;
     row = out_row(out, &table);
     out_str(row, "key", o->key);

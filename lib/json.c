@@ -108,6 +108,15 @@ static bool is_plain(char c)
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7f && c != '"' && c != '\\';
 }
 
+size_t json_text_fault(const char *s)
+{
+    const char *p = s;
+
+    for (size_t n; *p != '\0' && (n = utf8_sequence(p)) > 0; p += n)
+        ;
+    return (size_t)(p - s);
+}
+
 /* Quoted and escaped; what is not UTF-8 becomes U+FFFD, so that the text always parses. */
 static void print_string(struct buf *b, const char *s)
 {

@@ -561,13 +561,18 @@ static int take_lease(struct exec *e)
     e->lease = lease_begin(&w, e->err);
     free(owner);
     json_free(docs);
-    if (e->lease == NULL)
-        return e->err->code != ERR_LOCKED
-                   ? -1
-                   : err_advise(e->err,
-                                "wait for it with -lock-wait SECONDS; when its machine is dead, "
-                                "plan execute -id %" PRId64 " -takeover -reason TEXT takes over",
-                                e->plan.id);
+    if (e->lease == NULL) {
+        if (e->err->code != ERR_LOCKED)
+            return -1;
+        ev.text = text = xasprintf("not started: %s", e->err->text);
+        journal_event(x->journal, &ev, &(struct err)ERR_INIT);
+        free(text);
+        return err_advise(e->err,
+                          "it stays %s: plan execute -id %" PRId64 " -lock-wait SECONDS starts it "
+                          "when that one has ended; when the other machine is dead, add -takeover "
+                          "-reason TEXT; plan cancel -id %" PRId64 " drops it",
+                          plan_state_name(e->plan.state), e->plan.id, e->plan.id);
+    }
     e->endpoint.lease = lease_header(e->lease);
     if (x->takeover == NULL)
         return 0;

@@ -100,18 +100,26 @@ int redis_put(struct connection *cn, const struct json *docs, struct record *rec
     return 0;
 }
 
-int redis_get(struct connection *cn, const struct json *docs, const char *key, char **value,
+int redis_get(struct connection *cn, const struct json *docs, const char *key, struct value *value,
               struct err *err)
 {
     struct json *answer = NULL;
-    const char *text;
+    const char *text, *type;
+    int rc = 0;
 
+    *value = (struct value){0};
     if (by_key(cn, docs, key, operation("get"), &answer, err) != 0)
         return -1;
     text = json_str(answer, "value");
-    *value = text ? xstrdup(text) : NULL;
+    if (text == NULL && (type = json_str(answer, "type")) != NULL) {
+        value->is_escaped = true;
+        text = json_str(answer, "escaped");
+        if (text == NULL)
+            rc = err_set(err, ERR_FAILED, "the value of \"%s\" is %s and is not shown", key, type);
+    }
+    value->text = text ? xstrdup(text) : NULL;
     json_free(answer);
-    return 0;
+    return rc;
 }
 
 int redis_del(struct connection *cn, const struct json *docs, const char *key, bool *deleted,
@@ -160,9 +168,8 @@ static int scan_shard(struct connection *cn, struct cluster *c, const struct ser
             break;
         }
         JSON_FOREACH (item, json_get(answer, "items")) {
-            const char *value = json_str(item, "value");
             if (json_str(item, "key") != NULL &&
-                (rc = each(arg, json_str(item, "key"), value ? value : "")) != 0)
+                (rc = each(arg, json_str(item, "key"), json_str(item, "value"))) != 0)
                 break;
         }
         json_free(answer);

@@ -227,7 +227,7 @@ enum settled redis_settled(struct connection *cn, const struct task *t, struct p
                            struct err *err);
 int redis_put(struct connection *cn, const struct json *docs, struct record *record,
               struct err *err);
-int redis_get(struct connection *cn, const struct json *docs, const char *key, char **value,
+int redis_get(struct connection *cn, const struct json *docs, const char *key, struct value *value,
               struct err *err);
 int redis_del(struct connection *cn, const struct json *docs, const char *key, bool *deleted,
               struct err *err);

@@ -275,6 +275,9 @@ def data():
     tap.equal(items["/a"], {"key": "/a", "value": "again"}, "an item")
     tap.equal((items["list"]["value"], items["list"]["type"]), (None, "list"), "a list")
     tap.equal((items["bin\\xff"]["value"], items["bin\\xff"]["type"]), (None, "binary"), "bytes")
+    r.call("SET", "raw", b"a\x00\xff\xc3\xa4")
+    tap.equal(look(op="get", key="raw"), {"value": None, "type": "binary", "escaped": "a\\x00\\xff\u00e4"}, "bytes")
+    tap.equal(look(op="delete", key="raw"), {"deleted": True}, "delete of bytes")
     tap.equal(look(op="delete", key="/a"), {"deleted": True}, "delete")
     tap.equal(look(op="delete", key="/a"), {"deleted": False}, "delete again")
     for body in ({"op": "flush"}, {"op": "get"}, {"op": "put", "key": "a"}, {"op": "get", "key": "a", "value": "b"},

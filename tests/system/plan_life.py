@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 
 import kvtest
 import tap
@@ -32,8 +33,13 @@ def previews():
     tap.lacks(run.out + run.err, lab.password(), "preview")
     tap.lacks(run.out + run.err, lab.token, "preview")
     tap.equal(newest(), before, "newest plan")
+    told = lab.kvsh("plan preview stop-service -service rg1-rn2 -explain -json").json()["returnValue"]
+    tap.equal([t["target"] for t in told["tasks"]], ["rg1-rn2"], "tasks of the preview as JSON")
+    tap.ok(told["tasks"][0]["why"] and told["tasks"][0]["degrades"] and told["digest"], "why, what degrades, the digest")
+    tap.ok(any("/stop" in c["command"] for c in told["commands"]), "what a person could type")
     lab.kvsh("plan stop-service -service rg1-rn2 -noexecute")
     plan = newest()
+    tap.contains(lab.kvsh("plan preview -last").out, "stop rg1-rn2", "plan preview -last")
     tap.lacks(lab.kvsh("plan preview -id %d" % plan).err, "refuse", "preview of a plan that fits")
     lab.kvsh("plan stop-service -service rg1-rn2 -wait")
     tap.contains(lab.kvsh("plan preview -id %d" % plan).err, "would refuse it now", "preview of a stale plan")
@@ -81,6 +87,15 @@ def questions():
     tap.equal((answer["safe"], sorted(answer["together"])), (True, ["rg1-rn2", "rg2-rn2", "rg3-rn2"]), "together")
     tap.equal(answer["atOnce"], 3, "at once")
     lab.kvsh("check stop -service rg9-rn9", want=65)
+    three = " ".join("-service rg1-rn%d" % i for i in (1, 2, 3))
+    for line, safe in (("restart -service rg1-rn1", True), ("remove -service rg1-rn2", True),
+                       ("failover -service rg1-rn2", True), ("stop " + three, False)):
+        answer = lab.json("check " + line, want=0 if safe else 10)
+        tap.equal(answer["safe"], safe, "check " + line)
+        tap.equal(bool([f for f in answer["findings"] if f["severity"] in ("block", "confirm", "fatal")]), not safe,
+                  "findings of check " + line)
+    envelope = lab.kvsh("check stop %s -json" % three, want=10).json()
+    tap.ok(envelope["returnCode"] != 5000 and "rule" in envelope["description"], "the refusal: %s" % envelope["description"])
     tap.equal(newest(), before, "newest plan")
 
 
@@ -106,12 +121,40 @@ def lease_of_another(ttl):
         tap.equal(status, 200, "status of the lease")
 
 
+def values():
+    """A value that is no text comes out escaped, with a word; what is no text is not stored as something else"""
+    lab.kvsh(["put", "-key", "fine", "-value", "b l\u00e4nk \u4e16"])
+    tap.equal(lab.kvsh("get -key fine").out, "b l\u00e4nk \u4e16\n", "a value")
+    for service in [s for s in lab.services().values() if s.get("redis")]:
+        connection = kvtest.Redis(service["port"], lab.password())
+        try:
+            connection.call("SET", "raw", b"a\x00\xff\xc3\xa4")
+        except kvtest.RedisError:
+            pass
+        connection.close()
+    run = lab.kvsh("get -key raw")
+    tap.equal(run.out, "a\\x00\\xff\u00e4\n", "the value")
+    tap.contains(run.err, "no text", "the note")
+    told = lab.json("get -key raw")
+    tap.equal((told["value"], told["escaped"]), ("a\\x00\\xff\u00e4", True), "as JSON")
+    tap.contains(lab.kvsh("get -all").err, "of 1 the value is no text", "get -all")
+    for words in (["put", "-key", "fine", "-value", b"x\xff"], ["put", "-key", b"\xff", "-value", "x"],
+                  ["get", "-key", b"\xff"], ["delete", "-key", b"\xff"]):
+        done = subprocess.run(lab.command(*words), env=lab.environment(), stdin=subprocess.DEVNULL, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        tap.equal(done.returncode, 65, "status of %s" % words)
+        tap.contains(done.stderr.decode(), "is no UTF-8 text", "the sentence for %s" % words)
+    tap.equal(lab.kvsh("get -key fine").out, "b l\u00e4nk \u4e16\n", "the value afterwards")
+
+
 def leases():
     """A lease of another machine refuses, outlives the agent, runs out, and is taken over with a reason"""
     lease_of_another(600000)
     run = lab.kvsh("plan stop-service -service rg1-rn2 -wait", want=11)
     tap.contains(run.err, "plan 7 of " + OWNER, "the refusal")
     tap.equal(lab.plan_state(newest()), "APPROVED", "state of the refused plan")
+    tap.contains(run.err, "it stays APPROVED: plan execute -id %d -lock-wait" % newest(), "the way on")
+    tap.contains(lab.kvsh("show events -plan %d" % newest()).out, "not started: ", "the history of the refused plan")
     node = lab.nodes[0]
     status, answer = node.rest("POST", "/v1/services/rg1-rn1/stop", {})
     tap.equal((status, answer["code"]), (409, "leased"), "a change without the lease")
@@ -150,4 +193,4 @@ def nothing_left():
 
 
 if __name__ == "__main__":
-    tap.main([previews, parts, watching, questions, notifications, leases, two_machines], nothing_left)
+    tap.main([previews, parts, watching, questions, values, notifications, leases, two_machines], nothing_left)

@@ -7,6 +7,7 @@
     proxy.cut = "before"        connections are closed instead of passing a changing request on
     proxy.cut = "after"         the agent gets it, its answer is lost
     proxy.cut = "middle"        half of the answer is passed on
+    proxy.on_change = f         f(method, path) once the agent has answered a changing request; true: nobody gets the answer
 """
 import collections
 import re
@@ -38,6 +39,7 @@ class Proxy:
     def __init__(self, listen, target):
         self.target = target
         self.delay, self.drip, self.cut = 0, 0, None
+        self.on_change = None
         self.seen, self.cuts = [], 0
         self.listener = socket.create_server((HOST, listen), backlog=64)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -82,6 +84,8 @@ class Proxy:
         status = int(answer[0].split(b" ")[1]) if answer else None
         number = re.search(rb'"operation":\s*(\d+)', answer[1]) if answer else None
         self.seen.append(Exchange(began, method, path, status, int(number.group(1)) if number else None))
+        if method != "GET" and self.on_change and self.on_change(method, path):
+            cut = "after"
         if answer is None or cut == "after":
             self.cuts += cut is not None
             return False
