@@ -184,12 +184,12 @@ struct engine {
     int (*events)(struct connection *cn, const struct json *docs, struct json **cursors,
                   void (*add)(void *arg, const struct node_event *ev), void *arg, struct err *err);
 
-    /* Optional: a look at the data. A value of get that is too large to be shown is an error; one of
-     * scan that is no text, or too large, is NULL. */
+    /* Optional: a look at the data. A value of get that is too large to be shown is an error; one
+     * of scan that is no text, or too large, is NULL. */
     int (*put)(struct connection *cn, const struct json *docs, struct record *record,
                struct err *err);
-    int (*get)(struct connection *cn, const struct json *docs, const char *key,
-               struct value *value, struct err *err);
+    int (*get)(struct connection *cn, const struct json *docs, const char *key, struct value *value,
+               struct err *err);
     int (*del)(struct connection *cn, const struct json *docs, const char *key, bool *deleted,
                struct err *err);
     int (*scan)(struct connection *cn, const struct json *docs,

@@ -18,11 +18,11 @@ struct json; /* a cJSON item */
 struct json *json_parse(const char *text, size_t len, struct err *err);
 char *json_print(const struct json *j);        /* one line; free() it */
 char *json_print_pretty(const struct json *j); /* two-space indent, final newline; free() it */
-/* Where text stops being UTF-8, as a JSON string must be: its length when it is all right. */
-size_t json_text_fault(const char *text);
 void json_free(struct json *j);                /* NULL is fine; only for a value without parent */
 struct json *json_copy(const struct json *j);
 bool json_equal(const struct json *a, const struct json *b); /* order of members ignored */
+/* Where text stops being UTF-8, as a JSON string must be: its length when it is all right. */
+size_t json_text_fault(const char *text);
 
 /* Constructors: the result belongs to the caller until it is added to a parent. */
 struct json *json_object(void);
