@@ -2,11 +2,13 @@
 """Memory runs out: the n-th allocation of a process fails, whoever asks for it (the program or a library). It goes on,
 or ends with a sentence and a status, never by a signal; the journal stays whole and the plan can be finished.
 
-    EVERY=1 alloc.py        without it SAMPLE of each, by SEED; ONLY=units,program,agent
-    PLACES=1 alloc.py       one for each place (chain of callers) that asks for memory, as make check-alloc
+    EVERY=1 alloc.py        every n, as make check-alloc; without it SAMPLE of each, by SEED
+    PLACES=1 alloc.py       of each the n that is the first from its place (a chain of callers)
+    ONLY=units,program      only these parts; UNITS=db,fs only these unit tests
+    BUDGET=120              seconds for each of the longer unit tests
 
-Every n means: of the unit tests that make up to MOST allocations, and of each command. Of the longer unit tests, which
-ask for memory hundreds of thousands of times, it means every n that is the first from its place.
+Unit tests that make more than MOST allocations make most of them from the same places again: of those, the first from
+each place, in random order within BUDGET. How many of how many that were is told.
 """
 import collections
 import os
@@ -15,6 +17,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import time
 
 import crashlab
 import kvtest
@@ -24,9 +27,11 @@ from kvtest import wait_for
 
 EVERY = variable("EVERY", 0)
 PLACES = variable("PLACES", 0)
-SAMPLE = variable("SAMPLE", 8)
+SAMPLE = variable("SAMPLE", 6)
 SEED = variable("SEED", random.SystemRandom().randrange(1, 1 << 31))
 ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
+UNITS = [name for name in os.environ.get("UNITS", "").split(",") if name]
+BUDGET = variable("BUDGET", 120)
 MOST = 3000
 rng = random.Random(SEED)
 # http_tls makes certificates itself, by GnuTLS: libtasn1 writes through memory that it did not get. crash and runner
@@ -76,14 +81,14 @@ def numbers(path):
     return most[0], most[1:]
 
 
-def count(words):
+def count(words, **more):
     path = lab.file("count", "")
-    done = run(words, ALLOC_COUNT=path, ALLOC_PLACES="1")
+    done = run(words, ALLOC_COUNT=path, ALLOC_PLACES="1", **more)
     return numbers(path), done
 
 
-def chosen(most, places, every=True):
-    if PLACES or (EVERY and not every):
+def chosen(most, places):
+    if PLACES:
         return places
     if EVERY:
         return range(1, most + 1, EVERY)
@@ -102,24 +107,33 @@ def told(ends):
 def unit_tests():
     folder = os.path.join(tap.build_dir(), "tests", "unit")
     names = sorted(name[5:-2] for name in os.listdir(folder) if re.fullmatch(r"test_\w+\.t", name))
-    tap.ok(len(names) > 30, "the unit tests are built: %s" % names)
-    return [(name, os.path.join(folder, "test_%s.t" % name)) for name in names if name not in NOT_UNITS]
+    tap.ok(len(names) > 30, "the unit tests are built")
+    return [(name, os.path.join(folder, "test_%s.t" % name)) for name in names
+            if name not in NOT_UNITS and (not UNITS or name in UNITS)]
+
+
+def one_unit(name, program):
+    ends = collections.Counter()
+    (most, places), done = count([program])
+    tap.equal(done.returncode, 0, "undisturbed test_%s" % name)
+    numbers_tried, end = chosen(most, places), None
+    if most > MOST and (EVERY or PLACES):
+        numbers_tried, end = rng.sample(places, len(places)), time.monotonic() + BUDGET
+    for n in numbers_tried:
+        if end and time.monotonic() > end:
+            break
+        ends[ended(run([program], ALLOC_FAIL_AT=str(n)), "test_%s, allocation %d" % (name, n))] += 1
+    tap.note("test_%s: %d allocations from %d places; %d of them failed: %s" % (
+        name, most, len(places), sum(ends.values()), told(ends)))
+    return sum(ends.values())
 
 
 def units():
     """Unit tests with the n-th allocation failing"""
     tests = unit_tests()
     if not (EVERY or PLACES):  # the short form
-        tests = sorted(rng.sample(tests, 16))
-    tried = 0
-    for name, program in tests:
-        ends = collections.Counter()
-        (most, places), done = count([program])
-        tap.equal(done.returncode, 0, "undisturbed test_%s" % name)
-        for n in chosen(most, places, most <= MOST):
-            ends[ended(run([program], ALLOC_FAIL_AT=str(n)), "test_%s, allocation %d" % (name, n))] += 1
-        tap.note("test_%s: %d allocations from %d places: %s" % (name, most, len(places), told(ends)))
-        tried += sum(ends.values())
+        tests = rng.sample(tests, min(len(tests), 12))
+    tried = sum(one_unit(name, program) for name, program in sorted(tests))
     tap.note("%d unit tests, %d failed allocations" % (len(tests), tried))
     for pid in kvtest.processes_of(lab.folder):  # of tests that were cut short
         os.kill(pid, signal.SIGKILL)
@@ -160,25 +174,33 @@ def finished(what):
         tap.equal(at_rest(), (number, "SUCCEEDED"), "the plan in the end, %s" % what)
 
 
-def one_command(line):
-    made = 0
+made = 0
+
+
+def one_command(line, where=None):
+    """where: in the runner alone, which is started by the shell and outlives it."""
+    only = {"ALLOC_IN": where} if where else {}
+    ends_file = lab.file("ends", "")
 
     def command():
-        nonlocal made
+        global made
         made += 1
         return lab.command(*(line % made if "%d" in line else line).split())
-    (most, places), done = count(command())
+    (most, places), done = count(command(), **only)
     tap.equal(done.returncode, 0, "undisturbed %s: %s" % (line, done.stderr))
     ends = collections.Counter()
     for n in chosen(most, places):
-        what = "%s, allocation %d" % (line, n)
-        done = run(command(), ALLOC_FAIL_AT=str(n))
+        what = "%s, allocation %d%s" % (line, n, " in " + where if where else "")
+        done = run(command(), ALLOC_FAIL_AT=str(n), ALLOC_ENDS=lab.file("ends", ""), **only)
         ends[ended(done, what)] += 1
         told_why = (done.stdout if "-json" in line else "") + done.stderr
         tap.ok(done.returncode == 0 or told_why.strip(), "%s: status %d without a word" % (what, done.returncode))
         if "%d" in line:
             finished(what)
-    tap.note("%s: %d allocations from %d places: %s" % (line, most, len(places), told(ends)))
+        with open(ends_file, encoding="ascii") as f:
+            tap.ok(f.read(), what + ": ended by a signal")
+    tap.note("%s%s: %d allocations from %d places: %s" % (line, " in " + where if where else "", most, len(places),
+                                                         told(ends)))
 
 
 def program():
@@ -187,6 +209,7 @@ def program():
     for line in ("show plans", "help plan deploy-zone", "show topology -json",
                  "plan deploy-zone -name Z%d -rf 1 -wait"):
         one_command(line)
+    one_command("plan deploy-zone -name Z%d -rf 1 -wait", "run-plan")
 
 
 def one_agent(node, n):

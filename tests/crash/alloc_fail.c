@@ -4,7 +4,9 @@
  * names a file that gets a line with the number of its allocations and, where $ALLOC_PLACES is set,
  * the numbers of those that were the first from their place (a chain of callers). $ALLOC_FOLDERS
  * names a file that gets the folders made by mkdtemp(), for whoever cleans up behind a test that
- * was cut short.
+ * was cut short. With $ALLOC_IN all this is for processes only that have that word among their
+ * arguments; $ALLOC_ENDS names a file that gets a line when such a process ends otherwise than by a
+ * signal.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { DEPTH = 14, PLACES = 1 << 16 };
@@ -27,7 +30,7 @@ void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *p, size_t size);
 
 static long fail_at;
-static bool fail_on, with_places;
+static bool fail_on, with_places, is_meant;
 static atomic_long calls;
 static __thread bool inside; /* backtrace() may ask for memory itself */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,11 +38,16 @@ static uint64_t known[PLACES];
 static long first_of[PLACES];
 static size_t n_places;
 
-__attribute__((constructor)) static void begin(void)
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
-    const char *at = getenv("ALLOC_FAIL_AT");
+    const char *at = getenv("ALLOC_FAIL_AT"), *in = getenv("ALLOC_IN");
     void *warm_up[1];
 
+    is_meant = in == NULL;
+    for (int i = 1; i < argc && !is_meant; i++)
+        is_meant = strcmp(argv[i], in) == 0;
+    if (!is_meant)
+        return;
     fail_on = getenv("ALLOC_FAIL_ON") != NULL;
     with_places = getenv("ALLOC_PLACES") != NULL;
     if (with_places)
@@ -63,12 +71,24 @@ static void append(const char *variable, const char *text)
 __attribute__((destructor)) static void end(void)
 {
     static char text[PLACES * 8];
-    size_t used = (size_t)snprintf(text, sizeof text, "%ld", atomic_load(&calls));
+    size_t used;
 
+    if (!is_meant)
+        return;
+    append("ALLOC_ENDS", "end\n");
+    used = (size_t)snprintf(text, sizeof text, "%ld", atomic_load(&calls));
     for (size_t i = 0; i < n_places && used < sizeof text - 32; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, " %ld", first_of[i]);
     snprintf(text + used, sizeof text - used, "\n");
     append("ALLOC_COUNT", text);
+}
+
+void _exit(int status)
+{
+    if (is_meant)
+        append("ALLOC_ENDS", "end\n");
+    syscall(SYS_exit_group, status);
+    __builtin_unreachable();
 }
 
 char *mkdtemp(char *template)
@@ -112,7 +132,7 @@ static bool fails(void)
 {
     long n;
 
-    if (inside)
+    if (inside || !is_meant)
         return false;
     n = atomic_fetch_add(&calls, 1) + 1;
     if (with_places)

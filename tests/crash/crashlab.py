@@ -238,7 +238,8 @@ class CrashLab(JournalReader, kvtest.Lab):
         self.check_over(plan)
         for node in self.nodes:
             lease = node.rest("GET", "/v1/node")[1].get("lease")
-            must(not lease or (agent_was_dead and lease["plan"] == plan),
+            must(not lease or (agent_was_dead and lease["plan"] == plan and
+                               lease["expiresMs"] < time.time() * 1000 + 30000),
                  "node %d still has a lease: %s" % (node.number, lease))
 
     def shape(self):

@@ -6,6 +6,7 @@ node is away, and go on when it is back.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,9 +25,17 @@ lab = None
 holders = []
 
 
+# Who is not root gets a network of its own together with a user namespace, where that is allowed.
+UNSHARE = ["unshare", "--net"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
+PROBE = ("ip link add kvbr type bridge && ip link add kv1 type veth peer name kv2 && unshare --net true && "
+         "nsenter -t $$ -n true")
+
+
 def has_namespaces():
-    done = subprocess.run(["unshare", "--net", "ip", "link", "add", "kvbr", "type", "bridge"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Everything that is needed is tried. NO_NAMESPACES=1: as on a machine that does not allow them."""
+    if os.environ.get("NO_NAMESPACES") or not shutil.which("unshare"):
+        return False
+    done = subprocess.run(UNSHARE + ["sh", "-c", PROBE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return done.returncode == 0
 
 
@@ -232,5 +241,5 @@ def nothing_left():
 
 if __name__ == "__main__":
     if not os.environ.get(INSIDE) and has_namespaces():
-        os.execvpe("unshare", ["unshare", "--net", sys.executable] + sys.argv, dict(os.environ, **{INSIDE: "1"}))
+        os.execvpe("unshare", UNSHARE + [sys.executable] + sys.argv, dict(os.environ, **{INSIDE: "1"}))
     tap.main([deploys, cut_off, cut_in_the_middle], nothing_left)

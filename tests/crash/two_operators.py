@@ -43,13 +43,12 @@ class Operator:
 
 
 def conflict():
-    """Two commands of which the second is not safe once the first is done: they take copies of one shard in two zones,
-    and a store with one failure domain out is not to lose another."""
-    replicas, services = lab.members("replica"), lab.services()
-    shards = [g for g in ("rg1", "rg2", "rg3")
-              if len({lab.zones[services[n]["on"].number - 1] for n in replicas if n.startswith(g)}) == 2]
-    shard = rng.choice(shards)
-    return ["plan stop-service -service %s -wait" % n for n in replicas if n.startswith(shard)]
+    """Two commands of which the second is not safe once the first is done: they take the replicas of one shard, on two
+    storage nodes, and a store with one failure domain out is not to lose another."""
+    shard = rng.choice(("rg1", "rg2", "rg3"))
+    lines = ["plan stop-service -service %s -wait" % n for n in lab.members("replica") if n.startswith(shard)]
+    tap.equal(len(lines), 2, "replicas of " + shard)
+    return lines
 
 
 def together(operators, lines):
@@ -95,7 +94,8 @@ def rounds(connects):
 def prepare():
     """A store"""
     global lab
-    lab = crashlab.CrashLab(proxies=False)
+    # One zone: each storage node is a failure domain, and any two of them conflict, at once or one behind the other.
+    lab = crashlab.CrashLab(proxies=False, zones=(1, 1, 1))
     lab.start()
     lab.deploy()
     lab.check_store()
@@ -108,9 +108,7 @@ def two_shells():
 
 def two_machines():
     """Two state directories, as on two machines"""
-    if "lease" not in lab.nodes[0].rest("GET", "/v1/node")[1]:
-        tap.note("not run: the agents of this build keep no lease")
-        return
+    tap.ok("lease" in lab.nodes[0].rest("GET", "/v1/node")[1], "agents tell their lease")
     rounds(True)
 
 
