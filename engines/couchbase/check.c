@@ -371,10 +371,11 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
     struct arena a = {0};
 
     (void)set;
+    if (from == NULL)
+        return;
     check_busy(c, f);
-    if (from != NULL)
-        *ARENA_PUSH(&a, leaving.v, leaving.n) = cluster_service(c, from->id);
-    if (from != NULL && cb_is_active(from) && from->status == STATUS_UNREACHABLE) {
+    *ARENA_PUSH(&a, leaving.v, leaving.n) = cluster_service(c, from->id);
+    if (cb_is_active(from) && from->status == STATUS_UNREACHABLE) {
         findings_add(f, SEVERITY_BLOCK, "node-unhealthy", from->id,
                      "%s does not answer: its data cannot be moved away", from->id);
         findings_remedy(f,
@@ -448,7 +449,15 @@ static void check_change_group(const struct intent *in, const struct cluster *c,
 static void check_stop_rebalance(const struct intent *in, const struct cluster *c,
                                  const struct cb_set *set, struct findings *f)
 {
+    bool something = false;
+
     (void)set;
+    for (size_t i = 0; i < c->n_activities; i++)
+        something = something || cb_is_stoppable(&c->activities[i]);
+    if (!something)
+        findings_add(f, SEVERITY_NOTE, "nothing-runs", c->store,
+                     "no rebalance or failover is running and none will be tried again: there is "
+                     "nothing to stop");
     if (json_bool(in->args, "unsafe", false)) {
         findings_add(f, SEVERITY_CONFIRM, "unsafe", c->store,
                      "stopping without the node that leads the operation may leave two of them at "

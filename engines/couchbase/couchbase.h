@@ -171,6 +171,8 @@ int cb_select(const struct intent *in, const struct cluster *c, struct arena *a,
               struct err *err);
 struct service *cb_find(const struct cluster *c, const char *name);
 bool cb_in(const struct cb_set *set, const struct service *s);
+/* Something that 'plan stop-rebalance' ends: what runs, or will be tried again. */
+bool cb_is_stoppable(const struct activity *a);
 /* The members as they were seen last, so that a cluster of 8.0 or later refuses what was decided on
  * others. */
 void cb_expect_members(struct buf *form, const struct cluster *c);

@@ -16,6 +16,18 @@ static const char *severity(const char *word)
     return word != NULL && strncmp(word, "warn", 4) == 0 ? "warning" : "info";
 }
 
+/* The cluster's own log writes some things in several lines. */
+static const char *in_one_line(struct arena *a, const char *text)
+{
+    char *line = text ? arena_strdup(a, text) : NULL;
+
+    for (char *p = line; p != NULL && *p; p++) {
+        if (*p == '\n' || *p == '\r')
+            *p = ' ';
+    }
+    return line;
+}
+
 static const char *text_of(struct arena *a, const struct json *e)
 {
     const struct json *extra = json_get(e, "extra_attributes");
@@ -23,7 +35,7 @@ static const char *text_of(struct arena *a, const struct json *e)
     const char *id = json_str(extra, "operation_id");
 
     if (said == NULL)
-        return json_str(e, "text");
+        return in_one_line(a, json_str(e, "text"));
     return arena_printf(a, "%s%s%s%s%s%s", said, end ? ": " : "", end ? end : "", id ? " (" : "",
                         id ? id : "", id ? ")" : "");
 }

@@ -26,9 +26,9 @@ static void push_otps(struct json *args, const char *key, const struct cb_set *s
 /* --- the parts --- */
 
 /*
- * args: eject (otpNodes that leave), members (ids that may be there when it starts), failed
- * (otpNodes whose removal was agreed to). joining: address of a node that an earlier task of the
- * plan adds, or NULL. recovered: failed ones taken back before.
+ * args: eject (otpNodes that leave), leaving (their addresses), members (ids that may be there when
+ * it starts), failed (otpNodes whose removal was agreed to). joining: address of a node that an
+ * earlier task of the plan adds, or NULL. recovered: failed ones taken back before.
  */
 struct rebalance {
     const struct cb_set *leaving, *recovered;
@@ -40,9 +40,13 @@ static struct task *add_rebalance(struct plan *p, const struct cluster *c,
 {
     struct task *t = add_task(p, c, "rebalance", NULL);
     struct json *args = json_object(), *members = json_array(), *failed = json_array();
+    struct json *leaving = json_array();
     static const struct cb_set none;
 
     push_otps(args, "eject", r->leaving ? r->leaving : &none);
+    for (size_t i = 0; r->leaving != NULL && i < r->leaving->n; i++)
+        json_push_str(leaving, r->leaving->v[i]->id);
+    json_set(args, "leaving", leaving);
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *s = &c->services[i];
         json_push_str(members, s->id);
@@ -265,7 +269,7 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
         const struct activity *a = &c->activities[i];
         struct json *args;
         struct task *t;
-        if (a->subject != NULL || !(a->excludes_plans || strcmp(a->kind, "pending retry") == 0))
+        if (!cb_is_stoppable(a))
             continue;
         args = json_object();
         json_set_bool(args, "unsafe", json_bool(in->args, "unsafe", false));

@@ -72,11 +72,12 @@ static void explain_recovery(struct teller *x)
 static void explain_rebalance(struct teller *x)
 {
     const struct json *eject = json_get(x->t->args, "eject");
+    const struct json *leaving = json_get(x->t->args, "leaving"); /* members no more, perhaps */
     const char *known = "", *out = "";
 
-    cli(x, json_len(eject) > 0
-               ? arena_printf(&x->arena, "rebalance --server-remove %s", addresses(x, eject))
-               : "rebalance");
+    cli(x, json_len(eject) > 0 ? arena_printf(&x->arena, "rebalance --server-remove %s",
+                                              addresses(x, leaving ? leaving : eject))
+                               : "rebalance");
     for (size_t i = 0; i < x->c->n_services; i++)
         known = arena_printf(&x->arena, "%s%s%s", known, i ? "," : "", cb_otp(&x->c->services[i]));
     JSON_FOREACH (otp, eject)
@@ -88,17 +89,33 @@ static void explain_rebalance(struct teller *x)
                       out));
 }
 
+static const char *join_path(struct teller *x, const char *group)
+{
+    JSON_FOREACH (g, json_get(cb_part(x->c, "groups"), "groups")) {
+        const char *name = json_str(g, "name"), *uri = json_str(g, "addNodeURI");
+        if (group != NULL && name != NULL && strcmp(name, group) == 0 && uri != NULL)
+            return uri;
+    }
+    return "/controller/addNode";
+}
+
 static void explain_add(struct teller *x)
 {
     const char *address = json_str(x->t->args, "hostname"), *group = json_str(x->t->args, "group");
     static const char *const words[][2] = {
         {"kv", "data"}, {"n1ql", "query"}, {"cbas", "analytics"}, {"arbiter", "manager-only"}};
-    const char *services = "";
+    const char *services = "", *codes = "";
 
+    if (address == NULL)
+        address = json_str(x->t->args, "address");
     JSON_FOREACH (s, json_get(x->t->args, "services")) {
         const char *word = json_value_str(s);
         for (size_t i = 0; i < sizeof words / sizeof *words && word != NULL; i++)
             word = strcmp(word, words[i][0]) == 0 ? words[i][1] : word;
+        codes = arena_printf(&x->arena, "%s%s%s", codes, codes[0] ? "," : "",
+                             json_value_str(s) && strcmp(json_value_str(s), "arbiter") != 0
+                                 ? json_value_str(s)
+                                 : "");
         services =
             arena_printf(&x->arena, "%s%s%s", services, services[0] ? "," : "", word ? word : "");
     }
@@ -107,6 +124,11 @@ static void explain_add(struct teller *x)
                         "--server-add-password \"$CB_REST_PASSWORD\" --services %s%s%s%s",
                         address, services[0] ? services : "data", group ? " --group-name '" : "",
                         group ? group : "", group ? "'" : ""));
+    curl(x, join_path(x, group),
+         arena_printf(&x->arena,
+                      "--data-urlencode 'hostname=%s' --data-urlencode 'services=%s' "
+                      "--data-urlencode user@FILE --data-urlencode password@FILE",
+                      address, codes));
 }
 
 static void explain_eject(struct teller *x)

@@ -31,6 +31,11 @@ struct service *cb_find(const struct cluster *c, const char *name)
     return found;
 }
 
+bool cb_is_stoppable(const struct activity *a)
+{
+    return a->subject == NULL && (a->excludes_plans || strcmp(a->kind, "pending retry") == 0);
+}
+
 bool cb_in(const struct cb_set *set, const struct service *s)
 {
     for (size_t i = 0; set != NULL && i < set->n; i++) {

@@ -6,6 +6,7 @@
 
 Braces stand for the address of a node; in transcripts addresses, times and ids have stable names again.
 """
+import contextlib
 import json
 import os
 import re
@@ -112,6 +113,13 @@ class Lab:
         """A line of the transcript about what happens to the cluster."""
         self.transcript.append("# " + text)
 
+    @contextlib.contextmanager
+    def aside(self):
+        """What is run in here does not belong to the transcript."""
+        length = len(self.transcript)
+        yield
+        del self.transcript[length:]
+
     def requests(self, method="POST"):
         return self.control("log", method=method)["requests"]
 
@@ -153,7 +161,7 @@ class Lab:
         text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "TIME", text)
         text = re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
         text = re.sub(r"\b[0-9a-f]{16}\b", "DIGEST", text)
-        return text
+        return re.sub(r"(Created by: +)\S+", r"\1SOMEBODY", text)
 
 
 def compare(name, lab):

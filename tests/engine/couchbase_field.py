@@ -49,12 +49,30 @@ def replacement_of_a_dead_node():
         lab.control("node", node="n3", do="kill")
         lab.wait(lambda: "not heard from" in lab.kv("verify configuration -quiet", None).stdout, "n3 to be missed")
         lab.transcript[:] = ["# n3 dies"]
+        lab.kv("verify configuration -quiet", 2)
         lab.kv("plan failover -service {n3} -mode hard -wait")
-        lab.kv("plan add-node -host 127.0.0.1 -port %s -rebalance -wait" % port)
-        lab.transcript[-2:] = [t.replace(port, "PORT") for t in lab.transcript[-2:]]
+        lab.kv("plan preview add-node -host 127.0.0.1 -port %s -services kv -rebalance" % port)
+        lab.kv("plan add-node -host 127.0.0.1 -port %s -services kv -rebalance -wait" % port)
         tap.equal(lab.membership(spare), "active", "the new node")
         tap.equal(lab.membership("n3"), None, "the dead node")
         lab.kv("verify configuration -quiet")
+        lab.kv("show topology")
+        lab.transcript[:] = [t.replace("-port " + port, "-port PORT") for t in lab.transcript]
+        compare("replacement", lab)
+
+
+def one_for_another():
+    """A healthy node gives its place to another: swap rebalance, shown by couchbase-cli's words as well."""
+    with Lab({"nodes": 4, "spares": 1, "seed": 9, "groups": ["Group 1", "Rack 2"]}) as lab:
+        spare = lab.sim.start["spares"][0]["name"]
+        lab.kv("plan preview swap-rebalance -from {n4} -to {%s}" % spare)
+        lab.kv("plan swap-rebalance -from {n4} -to {%s} -wait" % spare)
+        lab.kv("show plan -last -explain")
+        lab.kv("show topology")
+        lab.kv("plan swap-rebalance -from {n3} -to {n1} -wait", 10)
+        lab.kv("plan swap-rebalance -from {n4} -to {s9} -wait", 65)
+        lab.kv("verify configuration -quiet")
+        compare("swap", lab)
 
 
 def lost_quorum():
@@ -123,19 +141,24 @@ def rolling_restart():
         lab.control("clock", advance=1000)  # a process that has just begun cannot be told from one begun anew
         lab.kv("plan restart-service -service {n2} -wait", 10)
         lab.kv("plan stop-service -service {n2} -wait", 10)
+        lab.kv("plan preview restart-service -service {n2} -service {n3} -pause")
         lab.kv("plan restart-service -service {n2} -service {n3} -pause")
         for name in ("n2", "n3"):
             text = "waiting for: a restart of couchbase-server on " + lab.host[name]
-            lab.wait(lambda: text in lab.task(), "the plan to wait for " + name)
+            with lab.aside():
+                lab.wait(lambda: text in lab.task(), "the plan to wait for " + name)
             tap.equal(lab.membership(name), "inactiveFailed", name + " while it is restarted")
+            lab.say("couchbase-server on %s is restarted by hand" % name)
             lab.control("node", node=name, do="kill")
             lab.control("node", node=name, do="revive")
         lab.kv("plan wait -last")
         lab.kv("verify configuration -quiet")
+        lab.kv("show plan -last")
         for name in ("n2", "n3"):
             tap.equal(lab.membership(name), "active", name)
+        compare("rolling", lab)
 
 
 if __name__ == "__main__":
-    tap.main([maintenance, death_of_a_node, replacement_of_a_dead_node, lost_quorum, no_room, automatic_failover,
-              half_a_rebalance, rolling_restart])
+    tap.main([maintenance, death_of_a_node, replacement_of_a_dead_node, one_for_another, lost_quorum, no_room,
+              automatic_failover, half_a_rebalance, rolling_restart])
