@@ -100,5 +100,16 @@ def every_command_is_described():
     source.report([n for n in names if n not in text], "commands missing in kvsh-commands(7)")
 
 
+def couchbase_rules_are_told():
+    """kvsh-couchbase(7) has every rule that the engine refuses, warns or complains by"""
+    text = text_of("kvsh-couchbase.7").replace("\\-", "-")
+    rules = {rule for part in ("check", "verify") for rule in re.findall(
+        r'findings_add\(\s*f,\s*SEVERITY_\w+,\s*"([a-z-]+)"', source.read("engines/couchbase/%s.c" % part))}
+    tap.ok(len(rules) > 30, "the rules were found (%d)" % len(rules))
+    source.report([r for r in sorted(rules) if not re.search(r"(?<![\w-])%s(?![\w-])" % r, text)],
+                  "rules missing in kvsh-couchbase(7)")
+
+
 if __name__ == "__main__":
-    tap.main([pages_render, sections_are_there, options_agree, statuses_agree, every_command_is_described])
+    tap.main([pages_render, sections_are_there, options_agree, statuses_agree, every_command_is_described,
+              couchbase_rules_are_told])
