@@ -2,6 +2,7 @@
 itself names (KVSH_CRASH_COUNT), the plan is resumed, and the end must be that of an undisturbed run.
 
     EVERY=1         all points; without it SAMPLE of each case, by SEED
+    FIRST=2         with EVERY, begin with that one: FIRST=1 EVERY=2 and FIRST=2 EVERY=2 share the points
     ONLY=a,b        only these cases
     JOBS=3          so many at once, where each run has a store of its own
 
@@ -26,6 +27,7 @@ import tap
 from crashlab import Violation, must, variable
 
 EVERY = variable("EVERY", 0)  # each so many-th point; 0: SAMPLE of each case
+FIRST = variable("FIRST", 1)
 SAMPLE = variable("SAMPLE", 2)
 JOBS = variable("JOBS", 3)
 SEED = variable("SEED", random.SystemRandom().randrange(1, 1 << 31))
@@ -109,7 +111,7 @@ def crash_at(store, where, n, want):
 def chosen(count):
     """The numbers of the points to crash at."""
     if EVERY:
-        return range(1, count + 1, EVERY)
+        return range(FIRST, count + 1, EVERY)
     return sorted(rng.sample(range(1, count + 1), min(SAMPLE, count)))
 
 
