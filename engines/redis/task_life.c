@@ -73,6 +73,20 @@ static bool has_settled(const struct cluster *c, const struct service *s, const 
     return json_int(redis_live(s), "uptimeS", INT64_MAX) >= redis_settle_seconds(c);
 }
 
+/* "; sn2, sn3 do not answer": why waiting may have been in vain. "" when all nodes do. */
+static const char *silent_nodes(struct doing *d)
+{
+    const char *names = "";
+    size_t n = 0;
+
+    for (size_t i = 0; i < d->c.n_nodes; i++) {
+        if (d->c.nodes[i].status == STATUS_RUNNING)
+            continue;
+        names = arena_printf(&d->c.arena, "%s%s%s", names, n++ ? ", " : "; ", d->c.nodes[i].id);
+    }
+    return n ? arena_printf(&d->c.arena, "%s %s not answer", names, n > 1 ? "do" : "does") : "";
+}
+
 int doing_await_service(struct doing *d, const char *id, struct err *err)
 {
     int64_t since = time_mono_ms();
@@ -95,8 +109,8 @@ int doing_await_service(struct doing *d, const char *id, struct err *err)
         if (moves(s))
             since = time_mono_ms();
         if (time_mono_ms() - since > SETTLE_MS) {
-            err_set(err, ERR_FAILED, "%s on %s runs, but waited %d s in vain for %s", s->id,
-                    s->node, SETTLE_MS / 1000, why);
+            err_set(err, ERR_FAILED, "%s on %s runs, but waited %d s in vain for %s%s", s->id,
+                    s->node, SETTLE_MS / 1000, why, silent_nodes(d));
             return err_advise(err, "'verify configuration' shows what is wrong");
         }
         if (doing_pause(d, -1, why, err) != 0)
