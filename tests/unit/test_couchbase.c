@@ -245,6 +245,72 @@ static void outcomes_are_told_by_identity(void)
     json_free(report);
 }
 
+/* The same nodes in any order; an operation that tells of none differs from nothing. */
+static void what_moves_is_compared(void)
+{
+    static const struct {
+        const char *kind, *info;
+        bool differs;
+    } cases[] = {
+        {"rebalance", "{\"keep_nodes\":[\"ns_1@b\",\"ns_1@a\"],\"eject_nodes\":[\"ns_1@c\"]}",
+         false},
+        {"rebalance", "{\"keep_nodes\":[\"ns_1@a\",\"ns_1@c\"],\"eject_nodes\":[\"ns_1@b\"]}",
+         true},
+        {"rebalance", "{\"keep_nodes\":[\"ns_1@a\",\"ns_1@b\",\"ns_1@c\"]}", true},
+        {"rebalance", "{\"keep_nodes\":[\"ns_1@a,ns_1@b\"]}", false}, /* no name has a comma */
+        {"rebalance", "{\"active_nodes\":[\"ns_1@a\"]}", false},
+        {"rebalance", "{\"keep_nodes\":{\"ns_1@a\":1}}", true},
+        {"gracefulFailover", "{\"failed_nodes\":[\"ns_1@a\",\"ns_1@b\"]}", false},
+        {"gracefulFailover",
+         "{\"failed_nodes\":[\"ns_1@a\"],\"keep_nodes\":[\"ns_1@a\",\"ns_1@b\"]}", true},
+        {"failover", "{\"failover_nodes\":[\"ns_1@c\"],\"failed_nodes\":[]}", true},
+        {"failover", "{\"active_nodes\":[\"ns_1@a\",\"ns_1@b\",\"ns_1@c\"]}", false},
+        {"failover", "[]", false},
+    };
+    struct json *mine = parse("[\"ns_1@a\",\"ns_1@b\"]");
+    struct cb_memo m = {.before = "s"}, nothing = {.before = "s"}, again;
+    char *text;
+
+    cb_moves_of(mine, m.moves);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json *info = parse(cases[i].info);
+        is_int(cb_moves_differ(info, &m, cases[i].kind), cases[i].differs);
+        ok(!cb_moves_differ(info, &nothing, cases[i].kind));
+        json_free(info);
+    }
+    m.blind = true;
+    text = cb_memo_write(&m);
+    cb_memo_read(&again, text);
+    is_str(again.moves, m.moves);
+    ok(again.blind);
+    free(text);
+    json_free(mine);
+}
+
+/* What was not seen before is not told from what came after. */
+static void blind_memos_adopt_nothing(void)
+{
+    struct json *events =
+        parse("{\"events\":[{\"event_id\":2,\"uuid\":\"u\",\"timestamp\":"
+              "\"2026-01-01T00:00:05.000Z\",\"extra_attributes\":{"
+              "\"operation_id\":\"old\",\"nodes_info\":{\"keep_nodes\":[\"ns_1@a\"]}}}]}");
+    struct cb_memo m = {.before = "s"};
+    struct json *other = parse("[\"ns_1@b\"]");
+
+    is_str(cb_begun_since(events, &m, "rebalance"), "old");
+    m.blind = true;
+    ok(cb_begun_since(events, &m, "rebalance") == NULL);
+    m.blind = false;
+    cb_moves_of(other, m.moves);
+    ok(cb_begun_since(events, &m, "rebalance") == NULL);
+    cb_memo_mark(&m, NULL);
+    ok(m.blind);
+    cb_memo_mark(&m, events);
+    ok(!m.blind);
+    json_free(other);
+    json_free(events);
+}
+
 /* --- figures --- */
 
 static void shares_without_another_copy(void)
@@ -609,6 +675,7 @@ static const struct {
     {VERB_CHANGE_GROUP, "{\"services\":[\"cb1\"],\"group\":\"Group 1\"}", "change-group"},
     {VERB_RESTART_SERVICE, "{\"services\":[\"cb1\",\"cb2\"],\"pause\":true}",
      "failover await-restart set-recovery rebalance failover await-restart set-recovery rebalance"},
+    {VERB_ADD_NODE, "{\"host\":\"cb9\",\"services\":[\"data\",\"search\"]}", "add-node"},
     {VERB_CLEANUP, "{}", "compact"},
     {VERB_STOP_REBALANCE, "{}", ""},
 };
@@ -704,7 +771,8 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(refusals_become_sentences), TAP_TEST(refusals_have_codes),
             TAP_TEST(nodes_are_decoded), TAP_TEST(times_are_read),
-            TAP_TEST(outcomes_are_told_by_identity), TAP_TEST(shares_without_another_copy),
+            TAP_TEST(outcomes_are_told_by_identity), TAP_TEST(what_moves_is_compared),
+            TAP_TEST(blind_memos_adopt_nothing), TAP_TEST(shares_without_another_copy),
             TAP_TEST(load_now_and_after), TAP_TEST(checks_speak), TAP_TEST(verify_finds),
             TAP_TEST(intents_become_tasks), TAP_TEST(nonsense_is_refused),
             TAP_TEST(events_are_numbered));

@@ -70,7 +70,8 @@ def address_of(ctx: Context, hostname: str) -> Tuple[str, str, int]:
     scheme, host, port = match.groups()
     if scheme not in (None, "http", "https"):
         raise refuse_list([f"Unsupported protocol {scheme}"])
-    if scheme == "http" and ctx.world.prohibit_http:
+    plain = scheme == "http" and ctx.world.prohibit_http
+    if plain or (ctx.profile.enterprise and port == "8091"):
         raise refuse_list(["http is prohibited due to security reasons, please use https"])
     if port is not None and not 1023 < int(port) < 65536:
         raise refuse_list(["The port number must be greater than 1023 and less than 65536."])
