@@ -18,6 +18,8 @@
  * host:port. The whole observation is kept in cluster.raw, an object of the documents as they came:
  *
  *   pools  default  nodeStatuses  tasks  terse  buckets  groups  autoFailover  pendingRetry
+ *
+ * and secure: whether it came over https.
  */
 #pragma once
 

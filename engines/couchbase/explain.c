@@ -11,7 +11,7 @@ struct teller {
     struct arena arena;
     void (*line)(void *arg, const char *text);
     void *arg;
-    const char *cluster; /* some member's address */
+    const char *cluster; /* some member's address, with https:// where the store is asked so */
 };
 
 /* Addresses of the otpNodes in a list, or in one string; as couchbase-cli wants them. */
@@ -27,6 +27,17 @@ static const char *addresses(struct teller *x, const struct json *otps)
     return text;
 }
 
+static const char *address_of(struct teller *x, const struct service *s)
+{
+    const struct node *n = cluster_node(x->c, s->node);
+
+    if (n == NULL || !json_bool(x->c->raw, "secure", false))
+        return s->id;
+    return arena_printf(&x->arena, strchr(n->host, ':') ? "https://[%s]:%lld" : "https://%s:%lld",
+                        n->host,
+                        (long long)json_int(json_get(s->raw, "ports"), "httpsMgmt", 18091));
+}
+
 static void cli(struct teller *x, const char *words)
 {
     x->line(x->arg,
@@ -38,9 +49,9 @@ static void cli(struct teller *x, const char *words)
 static void curl(struct teller *x, const char *path, const char *fields)
 {
     x->line(x->arg,
-            arena_printf(&x->arena, "curl --netrc-file FILE -X POST 'http://%s%s?uuid=%s'%s%s",
-                         x->cluster, path, x->c->identity ? x->c->identity : "UUID",
-                         fields[0] ? " " : "", fields));
+            arena_printf(&x->arena, "curl --netrc-file FILE -X POST '%s%s%s?uuid=%s'%s%s",
+                         strncmp(x->cluster, "https:", 6) == 0 ? "" : "http://", x->cluster, path,
+                         x->c->identity ? x->c->identity : "UUID", fields[0] ? " " : "", fields));
 }
 
 static void explain_failover(struct teller *x)
@@ -195,7 +206,7 @@ void cb_explain(const struct task *t, const struct cluster *c,
 
     for (size_t i = c->n_services; i-- > 0;) {
         if (cb_is_active(&c->services[i]) && c->services[i].status == STATUS_RUNNING)
-            x.cluster = c->services[i].id;
+            x.cluster = address_of(&x, &c->services[i]);
     }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(types[i].type, t->type) == 0)

@@ -155,6 +155,7 @@ static struct json *ask(struct connection *cn, const char *base, const struct js
         return NULL;
     }
     json_set(g.raw, "pools", pools);
+    json_set_bool(g.raw, "secure", strncmp(base, "https:", 6) == 0);
     if (gather_all(cn, &g) != 0) {
         *err = g.err;
         cn->was_denied = g.denied;

@@ -57,6 +57,9 @@ def trusted():
         add_store(lab, password(lab), "-ca-file", cert("ca"))
         tap.equal(lab.kv("ping -quiet").stderr, "", "what ping says")
         lab.kv("plan failover -service {n2} -wait")
+        told = lab.kv("show plan -last -explain").stdout
+        tap.contains(told, "-c https://" + lab.sim.tls["n1"], "couchbase-cli's words")
+        tap.contains(told, "'https://%s/controller/" % lab.sim.tls["n1"], "curl's words")
         lab.kv("plan recover -service {n2} -rebalance -wait")
         lab.kv("plan add-node -host 127.0.0.1 -port %s -rebalance -wait"
                % lab.sim.tls[lab.sim.start["spares"][0]["name"]].rpartition(":")[2])
