@@ -232,8 +232,36 @@ def retried_by_the_cluster():
         tap.equal(lab.membership("n4"), None, "n4")
 
 
+def aborted_by_an_automatic_failover():
+    """A rebalance that the cluster gives up for an automatic failover: told by its reason, and not begun again blindly."""
+    with Lab({"nodes": 5, "timing": {"rebalance": 20, "stall": 30}, "autoFailover": {"enabled": True, "timeout": 2}}) as lab:
+        lab.kv("plan remove-node -service {n5}")
+        lab.wait(lambda: lab.cluster()["operation"] is not None, "the rebalance to run")
+        lab.control("node", node="n3", do="freeze")
+        lab.wait(lambda: lab.membership("n3") == "inactiveFailed", "the cluster to fail n3 over")
+        done = lab.kv("plan wait -last", 1)
+        tap.contains(done.stderr, "interrupted due to auto-failover", "what is said")
+        done = lab.kv("plan execute -last -wait", 1)
+        tap.contains(done.stderr, "was failed over meanwhile: the rebalance would remove it", "the second attempt")
+        tap.equal((lab.membership("n3"), lab.membership("n5")), ("inactiveFailed", "active"), "n3, n5")
+
+
+def the_leader_dies():
+    """The node that leads the rebalance, and is asked first, dies: the others tell how it ended; it can be begun again."""
+    with Lab({"nodes": 5, "timing": {"rebalance": 6}}) as lab:
+        lab.kv("plan remove-node -service {n5}")
+        lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
+        lab.control("node", node="n1", do="kill")
+        done = lab.kv("plan wait -last", 1)
+        tap.contains(done.stderr, "the rebalance failed", "what is said")
+        lab.control("node", node="n1", do="revive")
+        lab.wait(lambda: "not heard" not in lab.kv("verify configuration -quiet", None).stdout, "n1 to be back")
+        lab.kv("plan execute -last -wait")
+        tap.equal((lab.membership("n1"), lab.membership("n5")), ("active", None), "n1, n5")
+
+
 if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, stale_for_long,
-              retried_by_the_cluster])
+              retried_by_the_cluster, aborted_by_an_automatic_failover, the_leader_dies])
