@@ -9,7 +9,7 @@ struct opts {
 static const struct opt options[] = {
     OPT_GROUP(struct opts, which, struct service_opts, service_options),
     OPT_FLAG(struct opts, pause, "pause",
-             "couchbase: wait at each node until it was restarted by hand"),
+             "couchbase: wait at each node without an agent until it was restarted by hand"),
     OPT_END,
 };
 

@@ -6,7 +6,7 @@
 /* --- what several verbs ask --- */
 
 /* An operation of the cluster, ours or anybody's, excludes others. */
-static void check_busy(const struct cluster *c, struct findings *f)
+void cb_check_busy(const struct cluster *c, struct findings *f)
 {
     for (size_t i = 0; i < c->n_activities; i++) {
         const struct activity *a = &c->activities[i];
@@ -43,7 +43,7 @@ static void check_versions(const struct cluster *c, struct findings *f)
 }
 
 /* The thundering herd: what the others have to carry. */
-static void check_capacity(const struct cluster *c, const struct cb_set *set, struct findings *f)
+void cb_check_capacity(const struct cluster *c, const struct cb_set *set, struct findings *f)
 {
     struct cb_load l;
 
@@ -73,7 +73,7 @@ static void check_capacity(const struct cluster *c, const struct cb_set *set, st
 }
 
 /* Last node of the data service: never. Of another: on one's own word. */
-static void check_services(const struct cluster *c, const struct cb_set *set, struct findings *f)
+void cb_check_services(const struct cluster *c, const struct cb_set *set, struct findings *f)
 {
     static const char *const duties[] = {"n1ql", "index", "fts", "cbas", "eventing", "backup"};
 
@@ -101,7 +101,7 @@ static void check_groups(const struct cluster *c, const struct cb_set *set, stru
                      "takes the store down");
 }
 
-static void check_auto_failover(const struct cluster *c, struct findings *f)
+void cb_check_auto_failover(const struct cluster *c, struct findings *f)
 {
     const struct json *af = cb_part(c, "autoFailover");
     int64_t count = json_int(af, "count", 0), most = json_int(af, "maxCount", 0);
@@ -240,9 +240,9 @@ static void check_failover(const struct intent *in, const struct cluster *c,
     bool unsafe = json_bool(in->args, "unsafe", false);
 
     if (!unsafe)
-        check_busy(c, f);
+        cb_check_busy(c, f);
     check_targets(set, unsafe, f);
-    check_services(c, set, f);
+    cb_check_services(c, set, f);
     if (mode != NULL && strcmp(mode, "hard") == 0) {
         check_hard(c, set, unsafe, f);
     } else {
@@ -251,9 +251,9 @@ static void check_failover(const struct intent *in, const struct cluster *c,
             findings_add(f, SEVERITY_FATAL, "unsafe-graceful", c->store,
                          "-unsafe goes with -mode hard only");
     }
-    check_capacity(c, set, f);
+    cb_check_capacity(c, set, f);
     check_groups(c, set, f);
-    check_auto_failover(c, f);
+    cb_check_auto_failover(c, f);
     check_versions(c, f);
 }
 
@@ -266,7 +266,7 @@ static void check_recover(const struct intent *in, const struct cluster *c,
     bool delta = type == NULL || strcmp(type, "delta") == 0;
 
     if (json_bool(in->args, "rebalance", false))
-        check_busy(c, f);
+        cb_check_busy(c, f);
     for (size_t i = 0; i < set->n; i++) {
         const struct service *s = set->v[i];
         if (!cb_is_failed(s) && !(cb_is_added(s) && strcmp(cb_recovery(s), "none") != 0)) {
@@ -314,7 +314,7 @@ static void check_rebalance(const struct intent *in, const struct cluster *c,
                             const struct cb_set *set, struct findings *f)
 {
     (void)in;
-    check_busy(c, f);
+    cb_check_busy(c, f);
     check_kept(c, set, f);
 }
 
@@ -324,8 +324,8 @@ static void check_remove(const struct intent *in, const struct cluster *c, const
     bool active = false;
 
     (void)in;
-    check_busy(c, f);
-    check_services(c, set, f);
+    cb_check_busy(c, f);
+    cb_check_services(c, set, f);
     for (size_t i = 0; i < set->n; i++) {
         const struct service *s = set->v[i];
         active = active || cb_is_active(s);
@@ -339,7 +339,7 @@ static void check_remove(const struct intent *in, const struct cluster *c, const
     if (!active)
         return; /* taken out without a rebalance: nothing moves */
     check_kept(c, set, f);
-    check_capacity(c, set, f);
+    cb_check_capacity(c, set, f);
     check_groups(c, set, f);
 }
 
@@ -352,7 +352,7 @@ static void check_add(const struct intent *in, const struct cluster *c, const st
         arena_printf(&a, "%s:%lld", host ? host : "", (long long)json_int(in->args, "port", 8091));
 
     (void)set;
-    check_busy(c, f);
+    cb_check_busy(c, f);
     if (cluster_service(c, id) != NULL) {
         findings_add(f, SEVERITY_FATAL, "member-already", id, "%s is a member already (%s)", id,
                      cluster_service(c, id)->membership);
@@ -373,7 +373,7 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
     (void)set;
     if (from == NULL)
         return;
-    check_busy(c, f);
+    cb_check_busy(c, f);
     *ARENA_PUSH(&a, leaving.v, leaving.n) = cluster_service(c, from->id);
     if (cb_is_active(from) && from->status == STATUS_UNREACHABLE) {
         findings_add(f, SEVERITY_BLOCK, "node-unhealthy", from->id,
@@ -391,44 +391,26 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
     arena_release(&a);
 }
 
-/* --- restart, stop, start --- */
-
-static void no_agent(const struct cluster *c, struct findings *f)
-{
-    findings_add(f, SEVERITY_FATAL, "no-agent", c->store,
-                 "the cluster's REST interface cannot start or stop a server process, and no "
-                 "kvagentd that could is known for these hosts");
-    findings_remedy(f, "do it on the host (systemctl start|stop couchbase-server); 'plan "
-                       "restart-service -service NODE -pause' waits for that and does the rest");
-}
+/* --- restart --- */
 
 static void check_restart(const struct intent *in, const struct cluster *c,
                           const struct cb_set *set, struct findings *f)
 {
-    check_busy(c, f);
-    if (!json_bool(in->args, "pause", false))
-        no_agent(c, f);
+    cb_check_busy(c, f);
+    cb_check_agents(c, set, json_bool(in->args, "pause", false), f);
     for (size_t i = 0; i < set->n; i++) {
         const struct cb_set one = {&set->v[i], 1};
         const struct service *s = set->v[i];
         if (!cb_is_active(s))
             check_targets(&one, false, f);
-        check_services(c, &one, f);
+        cb_check_services(c, &one, f);
         if (cb_has(s, "kv"))
             check_graceful(c, &one, f);
         if (i == 0)
-            check_capacity(c, &one, f);
+            cb_check_capacity(c, &one, f);
     }
     check_kept(c, &(struct cb_set){0}, f);
-    check_auto_failover(c, f);
-}
-
-static void check_process(const struct intent *in, const struct cluster *c,
-                          const struct cb_set *set, struct findings *f)
-{
-    (void)in;
-    (void)set;
-    no_agent(c, f);
+    cb_check_auto_failover(c, f);
 }
 
 /* --- the rest --- */
@@ -438,7 +420,7 @@ static void check_change_group(const struct intent *in, const struct cluster *c,
 {
     (void)in;
     (void)set;
-    check_busy(c, f);
+    cb_check_busy(c, f);
     if (cb_part(c, "groups") == NULL)
         findings_add(f, SEVERITY_FATAL, "no-groups", c->store,
                      "this cluster has no server groups (Enterprise Edition only)");
@@ -494,8 +476,8 @@ void cb_check(const struct intent *in, const struct cluster *c, struct findings 
         [VERB_ADD_NODE] = {check_add, false},
         [VERB_SWAP_REBALANCE] = {check_swap, false},
         [VERB_STOP_REBALANCE] = {check_stop_rebalance, false},
-        [VERB_STOP_SERVICE] = {check_process, false},
-        [VERB_START_SERVICE] = {check_process, false},
+        [VERB_STOP_SERVICE] = {cb_check_stop, true},
+        [VERB_START_SERVICE] = {cb_check_start, true},
         [VERB_CLEANUP] = {check_cleanup, false},
     };
     struct arena arena = {0};

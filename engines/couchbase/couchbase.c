@@ -8,6 +8,7 @@ static void cb_close(struct connection *cn)
     if (cn == NULL)
         return;
     http_close(cn->http);
+    agents_free(cn->agents);
     for (size_t i = 0; i < cn->n_urls; i++)
         free(cn->urls[i]);
     free(cn->urls);
@@ -53,6 +54,7 @@ static struct connection *cb_open(const struct endpoint *ep, struct err *err)
     cn->timeout_ms = ep->timeout_ms;
     cn->user = ep->user ? xstrdup(ep->user) : NULL;
     cn->password = ep->password ? xstrdup(ep->password) : NULL;
+    cn->agents = agents_new(ep);
     cn->has_cert = ep->cert_file != NULL;
     cn->urls = xcalloc(ep->n_nodes, sizeof *cn->urls);
     for (size_t i = 0; i < ep->n_nodes; i++)
@@ -82,6 +84,7 @@ const struct engine engine_couchbase = {
     .open = cb_open,
     .close = cb_close,
     .observe = cb_observe,
+    .inquire = cb_inquire,
     .verify = cb_verify,
     .check = cb_check,
     .expand = cb_expand,

@@ -11,6 +11,8 @@
  *   select.c     names made into members                            pure
  *   verify.c check.c expand.c explain.c                             pure
  *   operation.c  rebalances and failovers: begun once, followed by identity
+ *   process.c    the agents beside the nodes: whom to ask, start, stop; process_check.c what speaks
+ *                against it (pure)
  *   task.c       perform and settled of each type of task
  *   events.c policy.c
  *
@@ -19,13 +21,17 @@
  *
  *   pools  default  nodeStatuses  tasks  terse  buckets  groups  autoFailover  pendingRetry
  *
- * and secure: whether it came over https.
+ * and secure: whether it came over https; agents: see process.c.
  */
 #pragma once
 
 #include "kvsh/buf.h"
 #include "kvsh/engine.h"
 #include "kvsh/http.h"
+
+#include "engines/agents.h"
+
+struct doing;
 
 #define CB_THRESHOLD 80 /* percent of capacity that should not be exceeded */
 
@@ -41,6 +47,7 @@ struct connection {
     bool has_cert;
     bool was_denied; /* the last question was refused to this user, by whom does not matter */
     int timeout_ms;
+    struct agents *agents;
 };
 
 /* --- rest.c --- */
@@ -213,6 +220,47 @@ void cb_check(const struct intent *in, const struct cluster *c, struct findings 
 int cb_expand(const struct intent *in, const struct cluster *c, struct plan *p, struct err *err);
 void cb_explain(const struct task *t, const struct cluster *c,
                 void (*line)(void *arg, const char *text), void *arg);
+
+/* What several verbs' checks ask (check.c). */
+void cb_check_busy(const struct cluster *c, struct findings *f);
+void cb_check_capacity(const struct cluster *c, const struct cb_set *set, struct findings *f);
+void cb_check_services(const struct cluster *c, const struct cb_set *set, struct findings *f);
+void cb_check_auto_failover(const struct cluster *c, struct findings *f);
+
+/* --- process.c, process_check.c --- */
+
+#define CB_UNIT "couchbase" /* the agents' name for the server */
+
+/*
+ * Says in the observation which agent belongs to which node, asking nobody: "agents" becomes
+ * {id: {"url"} or {"why", "advice"}}. Pure.
+ */
+void cb_match_agents(struct cluster *c, const struct agent_list *agents);
+/* The same with what the agents of the nodes of this intent answer: "state", "detail", "instance",
+ * or "why". */
+int cb_inquire(struct connection *cn, const struct intent *in, struct cluster *c, struct err *err);
+/* Its entry, or NULL. */
+const struct json *cb_agent(const struct cluster *c, const struct service *s);
+/* Its address; NULL when there is none that can be worked with: *why and *advice. An agent that was
+ * not asked counts as one that can. */
+const char *cb_agent_url(const struct cluster *c, const struct service *s, const char **why,
+                         const char **advice);
+/* Does its agent say that the process is down? up? Neither, when it was not asked. */
+bool cb_agent_says_down(const struct cluster *c, const struct service *s);
+bool cb_agent_says_up(const struct cluster *c, const struct service *s);
+
+void cb_check_stop(const struct intent *in, const struct cluster *c, const struct cb_set *set,
+                   struct findings *f);
+void cb_check_start(const struct intent *in, const struct cluster *c, const struct cb_set *set,
+                    struct findings *f);
+/* Can each be restarted through its agent? With pause the others are told as done by hand. */
+void cb_check_agents(const struct cluster *c, const struct cb_set *set, bool pause,
+                     struct findings *f);
+
+int cb_do_stop(struct doing *d, struct err *err);
+enum settled cb_stop_settled(struct doing *d, struct err *err);
+int cb_do_start(struct doing *d, struct err *err);
+enum settled cb_start_settled(struct doing *d, struct err *err);
 
 /* --- task.c, operation.c --- */
 

@@ -353,6 +353,68 @@ static int expand_group(const struct intent *in, const struct cluster *c, struct
     return 0;
 }
 
+/* --- processes --- */
+
+/* args: otp; failedOver: it must be failed over when it is stopped. */
+static void add_stop(struct plan *p, const struct cluster *c, const struct service *s,
+                     bool failed_over)
+{
+    const char *why, *advice, *url = cb_agent_url(c, s, &why, &advice);
+    struct json *args = json_object();
+    struct task *t = add_task(p, c, "stop", s->id);
+
+    json_set_str(args, "otp", cb_otp(s));
+    json_set_bool(args, "failedOver", failed_over);
+    t->args = plan_own(p, args);
+    task_what(p, t, "stop couchbase-server on %s through its agent (%s)", s->id, url ? url : "");
+    if (failed_over || cb_is_failed(s))
+        t->why = "it is failed over and serves nothing";
+    else
+        t->degrades = "what it serves is missing until it is back, or is failed over";
+}
+
+static void add_start(struct plan *p, const struct cluster *c, const struct service *s)
+{
+    const char *why, *advice, *url = cb_agent_url(c, s, &why, &advice);
+    struct json *args = json_object();
+    struct task *t = add_task(p, c, "start", s->id);
+
+    json_set_str(args, "otp", cb_otp(s));
+    t->args = plan_own(p, args);
+    task_what(p, t, "start couchbase-server on %s through its agent (%s), until it is healthy",
+              s->id, url ? url : "");
+    t->why = "what runs already is left as it is";
+}
+
+/* Those that are down already are left out, as far as that is sure. */
+static int expand_stop_process(const struct intent *in, const struct cluster *c, struct plan *p,
+                               struct err *err)
+{
+    struct cb_set set = {0};
+
+    if (cb_select(in, c, &p->arena, &set, err) != 0)
+        return -1;
+    for (size_t i = 0; i < set.n; i++) {
+        if (!cb_agent_says_down(c, set.v[i]) || cb_is_healthy(set.v[i]))
+            add_stop(p, c, set.v[i], false);
+    }
+    return 0;
+}
+
+static int expand_start_process(const struct intent *in, const struct cluster *c, struct plan *p,
+                                struct err *err)
+{
+    struct cb_set set = {0};
+
+    if (cb_select(in, c, &p->arena, &set, err) != 0)
+        return -1;
+    for (size_t i = 0; i < set.n; i++) {
+        if (!cb_agent_says_up(c, set.v[i]) || !cb_is_healthy(set.v[i]))
+            add_start(p, c, set.v[i]);
+    }
+    return 0;
+}
+
 /* Rolling: each node is taken out, restarted and taken back before the next one. */
 static int expand_restart(const struct intent *in, const struct cluster *c, struct plan *p,
                           struct err *err)
@@ -366,15 +428,20 @@ static int expand_restart(const struct intent *in, const struct cluster *c, stru
         return -1;
     for (size_t i = 0; i < set.n; i++) {
         struct cb_set *one = arena_alloc(&p->arena, sizeof *one);
-        struct task *t;
+        const char *why, *advice;
         *one = (struct cb_set){arena_alloc(&p->arena, sizeof *one->v), 1};
         one->v[0] = set.v[i];
         if (cb_has(set.v[i], "kv"))
             add_failover(p, c, one, &failover);
-        t = add_task(p, c, "await-restart", set.v[i]->id);
-        task_what(p, t, "wait until couchbase-server on %s has been restarted by hand",
-                  set.v[i]->id);
-        t->why = "the plan sees by the node's uptime that it was";
+        if (cb_agent_url(c, set.v[i], &why, &advice) != NULL) {
+            add_stop(p, c, set.v[i], cb_has(set.v[i], "kv"));
+            add_start(p, c, set.v[i]);
+        } else {
+            struct task *t = add_task(p, c, "await-restart", set.v[i]->id);
+            task_what(p, t, "wait until couchbase-server on %s has been restarted by hand",
+                      set.v[i]->id);
+            t->why = "the plan sees by the node's uptime that it was";
+        }
         if (cb_has(set.v[i], "kv")) {
             add_recovery(p, c, set.v[i], "delta");
             add_rebalance(p, c, &(struct rebalance){.recovered = one});
@@ -426,6 +493,8 @@ int cb_expand(const struct intent *in, const struct cluster *c, struct plan *p, 
         [VERB_SWAP_REBALANCE] = expand_swap,
         [VERB_CHANGE_GROUP] = expand_group,
         [VERB_RESTART_SERVICE] = expand_restart,
+        [VERB_STOP_SERVICE] = expand_stop_process,
+        [VERB_START_SERVICE] = expand_start_process,
         [VERB_CLEANUP] = expand_cleanup,
     };
 

@@ -164,6 +164,22 @@ static void explain_restart(struct teller *x)
                                  x->t->target));
 }
 
+/* The agent's request, and the same on the host. */
+static void explain_process(struct teller *x)
+{
+    const struct service *s = cb_find(x->c, x->t->target);
+    const char *why, *advice, *url = s ? cb_agent_url(x->c, s, &why, &advice) : NULL;
+    const char *port = strrchr(x->t->target, ':');
+
+    x->line(x->arg, arena_printf(&x->arena,
+                                 "curl -X POST -H \"Authorization: Bearer $AGENT_TOKEN\" -d '{}' "
+                                 "%s/v1/services/%s/%s",
+                                 url ? url : "https://AGENT:13230", CB_UNIT, x->t->type));
+    x->line(x->arg, arena_printf(&x->arena, "ssh %.*s sudo systemctl %s couchbase-server",
+                                 (int)(port ? port - x->t->target : (long)strlen(x->t->target)),
+                                 x->t->target, x->t->type));
+}
+
 static void explain_stop(struct teller *x)
 {
     if (json_bool(x->t->args, "retry", false)) {
@@ -200,7 +216,8 @@ void cb_explain(const struct task *t, const struct cluster *c,
         {"rebalance", explain_rebalance},   {"add-node", explain_add},
         {"eject", explain_eject},           {"change-group", explain_group},
         {"await-restart", explain_restart}, {"stop-rebalance", explain_stop},
-        {"compact", explain_compact},
+        {"compact", explain_compact},       {"stop", explain_process},
+        {"start", explain_process},
     };
     struct teller x = {.t = t, .c = c, .line = line, .arg = arg, .cluster = "HOST:8091"};
 

@@ -194,6 +194,7 @@ static void use(struct connection *cn, const char *base)
 int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c, struct err *err)
 {
     struct err first = ERR_INIT;
+    struct agent_list agents;
 
     for (size_t i = 0; i < cn->n_urls; i++) {
         struct err why = ERR_INIT;
@@ -228,5 +229,7 @@ int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c
         c->engine = engine_couchbase.name;
     c->observed_ms = time_now_ms();
     cb_decode(c);
+    agents = agents_list(cn->agents);
+    cb_match_agents(c, &agents);
     return 0;
 }

@@ -709,6 +709,8 @@ static const struct task_type {
     {"add-node", do_add_node, add_settled},
     {"change-group", do_change_group, group_settled},
     {"await-restart", do_await_restart, restart_settled},
+    {"stop", cb_do_stop, cb_stop_settled},
+    {"start", cb_do_start, cb_start_settled},
     {"stop-rebalance", do_stop_rebalance, stop_settled},
     {"compact", do_compact, compact_settled},
 };
