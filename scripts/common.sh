@@ -13,7 +13,7 @@ JOBS=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # What building and running needs, and what the tests need besides.
 PACKAGES="build-essential autoconf automake pkg-config libedit-dev libcurl4-openssl-dev libcjson-dev
     libsqlite3-dev libinih-dev libmicrohttpd-dev libgnutls28-dev libhiredis-dev python3"
-CHECK_PACKAGES="ca-certificates clang-14 clang-format-14 groff-base procps xz-utils"
+CHECK_PACKAGES="ca-certificates clang-14 clang-format-14 groff-base procps valgrind xz-utils"
 
 say() {
     echo "$SELF: $*" >&2
