@@ -91,12 +91,11 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 
 char *buf_take(struct buf *b)
 {
-    size_t limit = b->limit;
     char *data;
 
     if (!b->data)
-        buf_init(b, limit);
+        buf_init(b, b->limit);
     data = b->data;
-    buf_init(b, limit);
+    *b = (struct buf){.limit = b->limit};
     return data;
 }

@@ -8,7 +8,7 @@
 #define BUF_LIMIT_DEFAULT ((size_t)64 << 20)
 
 struct buf {
-    char *data; /* never NULL after buf_init() */
+    char *data; /* never NULL from buf_init() to buf_take() or buf_release() */
     size_t len;
     size_t limit;
     bool overflow; /* an append did not fit: the content is truncated, later appends do nothing */
@@ -23,4 +23,6 @@ void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *s);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-char *buf_take(struct buf *b); /* the content is the caller's now (free()), the buf is empty */
+/* The content is the caller's now (free()); the buf is empty, holds no memory and may be used
+ * again. */
+char *buf_take(struct buf *b);

@@ -254,7 +254,9 @@ static void buf_grows(void)
     is_str(s, "abc");
     free(s);
     is_int(b.len, 0);
-    is_str(b.data, "");
+    ok(b.data == NULL); /* nothing to release */
+    buf_adds(&b, "again");
+    is_str(b.data, "again");
     buf_release(&b);
     buf_release(&b);
 }
