@@ -77,14 +77,17 @@ static int say_failed(const struct plan *p, struct err *err)
 static int say_interrupted(const struct plan *p, struct err *err)
 {
     struct task_counts n;
+    char doubt[96] = "";
 
     plan_count(p, &n);
+    if (n.running > 0)
+        snprintf(doubt, sizeof doubt, "; its runner ended in the middle of %d more, in doubt now",
+                 n.running);
     if (p->code == ERR_PARTIAL)
         err_set(err, ERR_PARTIAL, "plan %lld: %s", (long long)p->id, p->error);
     else
         err_set(err, ERR_INTERRUPTED, "plan %lld was interrupted after %d of %d tasks%s",
-                (long long)p->id, n.succeeded + n.skipped, n.total,
-                n.running > 0 ? "; its runner ended in the middle of one, which is in doubt" : "");
+                (long long)p->id, n.succeeded + n.skipped, n.total, doubt);
     return err_advise(err,
                       "plan execute -id %lld -wait goes on, plan cancel -id %lld drops the rest",
                       (long long)p->id, (long long)p->id);
