@@ -148,7 +148,7 @@ int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
                    "Incomplete tasks:");
     if (p.attempts > 0 || all_tasks)
         out_plan_tasks(&rows, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
-    else
+    else if (plan_may_move(p.state, PLAN_RUNNING))
         out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
                  (long long)id, (long long)id);
     if (all_tasks)
