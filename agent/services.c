@@ -173,8 +173,11 @@ static int definition_from_json(struct definition *d, const struct json *j, stru
     d->bus_port = (int)json_int(j, "busPort", 0);
     d->params = json_get(j, "params");
     d->kind = kind && strcmp(kind, "admin") == 0 ? SERVICE_ADMIN : SERVICE_REDIS;
-    if (d->kind == SERVICE_ADMIN && d->id && name_is_numbered(d->id, "admin"))
-        return 0;
+    if (d->kind == SERVICE_ADMIN) {
+        if (d->id && name_is_numbered(d->id, "admin"))
+            return 0;
+        return err_set(err, ERR_INPUT, "admin \"%s\" makes no sense", d->id ? d->id : "");
+    }
     if (!d->id || !name_is_rn(d->id) || !d->shard || !name_is_numbered(d->shard, "rg") ||
         !d->storage_dir || !is_port(d->port) || !is_port(d->bus_port) ||
         (d->params && !json_is_object(d->params)))
