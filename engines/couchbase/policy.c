@@ -221,6 +221,8 @@ static int post(struct connection *cn, const struct cluster *c, const char *path
 
     if (rc == 0 && resp.status >= 300)
         rc = cb_refused(&resp, &r, err);
+    if (rc != 0 && err->code == ERR_IN_DOUBT)
+        err_advise(err, "show policy tells whether it took effect; setting it again does no harm");
     http_response_release(&resp);
     free(guarded);
     return rc;

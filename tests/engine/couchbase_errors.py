@@ -358,6 +358,10 @@ def of_settings():
                 tap.equal(len(lab.requests()), 1, what + ": requests")
             played += 1
         tap.equal(lab.cluster()["autoFailover"]["timeout"], 120, "the timeout")
+        lab.control("fault", kind="cut", path="/settings/autoFailover", method="POST", count=1, effect=True)
+        done = lab.kv("change-policy -params autoFailover.timeout=60", 6)
+        tap.contains(done.stderr, "show policy tells whether it took effect", "a lost answer")
+        tap.contains(lab.kv("show policy").stdout, " 60 ", "show policy")
 
 
 def of_reading():

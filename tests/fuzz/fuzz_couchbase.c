@@ -85,7 +85,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cb_outcome_of_events(json_get(j, "events"), "x", &why);
     cb_outcome_of_report(json_get(j, "report"), "x", &why);
     cb_memo_mark(&m, json_get(j, "events"));
+    cb_moves_of(json_get(j, "tasks"), m.moves);
+    FUZZ_CHECK(strlen(m.moves) == CB_MOVES - 1);
+    m.blind = false;
     cb_begun_since(json_get(j, "events"), &m, "rebalance");
+    cb_moves_differ(json_get(cb_rebalance_task(json_get(j, "tasks")), "nodesInfo"), &m, "failover");
     cb_decode_events(json_get(j, "events"), &cursor, count, &events);
     cb_decode_events(json_get(j, "logs"), &cursor, count, &events);
     memo = cb_memo_write(&m);
