@@ -347,9 +347,9 @@ int cb_stop(struct doing *d, bool unsafe, struct err *err)
     return err_advise(err, "show tasks follows it");
 }
 
-/* The plan is to stop, and with it what it began. */
-static int interrupted(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
-                       struct err *err)
+/* Ours, or about to be seen: 0. Otherwise how it stands, and nothing is to be stopped. */
+static int may_stop(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+                    struct err *err)
 {
     const char *name = cb_operation_name(op->kind);
     struct standing st = {0};
@@ -359,6 +359,26 @@ static int interrupted(struct doing *d, const struct cb_operation *op, struct cb
         err_set(err, ERR_INTERRUPTED, "the %s goes on in the cluster", name);
         return err_advise(err, "'plan execute' finds out how it ended");
     }
+    if (stand(d, m, op->kind, &st, &why) == 0 && !st.other_runs)
+        return 0;
+    if (why.code == ERR_OK)
+        err_set(err, ERR_INTERRUPTED, "what runs in the cluster is not this plan's %s, and goes on",
+                name);
+    else
+        err_set(err, ERR_INTERRUPTED, "the %s may go on in the cluster: %s", name, why.text);
+    return err_advise(err, "show tasks follows it; 'plan execute' finds out how the plan's ended");
+}
+
+/* The plan is to stop, and with it what it began. */
+static int interrupted(struct doing *d, const struct cb_operation *op, struct cb_memo *m,
+                       struct err *err)
+{
+    const char *name = cb_operation_name(op->kind);
+    struct standing st = {0};
+    struct err why = ERR_INIT;
+
+    if (may_stop(d, op, m, err) != 0)
+        return -1;
     if (cb_stop(d, false, &why) != 0) {
         err_set(err, ERR_INTERRUPTED, "the %s goes on in the cluster: it could not be stopped: %s",
                 name, why.text);
