@@ -551,8 +551,13 @@ static int do_await_restart(struct doing *d, struct err *err)
     while (rc == 0 && !has_restarted(d, &was)) {
         struct err ignored = ERR_INIT;
         rc = cb_pause(d, -1, kept, err);
-        if (rc == 0)
-            cb_look(d, &ignored); /* the one that restarts may be the one that is asked */
+        /* The one that restarts may be the one that is asked. */
+        if (rc == 0 && cb_look(d, &ignored) == 0 && target(d) == NULL) {
+            rc = err_set(err, ERR_FAILED, "%s is not a member of the cluster any more",
+                         d->t->target);
+            err_advise(err, "somebody took it out meanwhile: cancel the plan, and add it again "
+                            "with 'plan add-node'");
+        }
     }
     free(kept);
     if (rc == 0)

@@ -88,7 +88,7 @@ def interrupted(kind, at_once):
     """plan interrupt ends the plan as interrupted, and what it began where that can be stopped; execute goes on"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, method="*", ms=5000, count=1)
+            lab.control("fault", kind="delay", path=kind.path, ms=5000, count=1)
         lab.kv(kind.line)
         lab.wait((lambda: asked(lab, kind.path)) if at_once else (lambda: begun(lab)), "it to begin")
         lab.kv("plan interrupt -last", None)
@@ -113,7 +113,7 @@ def left(kind, at_once):
     """Ctrl-C ends the waiting only, and says how to follow; the plan goes on to its end"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, method="*", ms=5000, count=1)
+            lab.control("fault", kind="delay", path=kind.path, ms=5000, count=1)
         words = lab.command(*shlex.split(kind.line + " -wait"))
         shell = subprocess.Popen(words, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True, start_new_session=True)
@@ -161,7 +161,7 @@ def others_in_between(kind, at_once):
         held = next((p for word, p in first.items() if word in kind.line), EVENTS)
         if "compact" in path:
             held = path
-        lab.control("fault", kind="delay", path=held, method="*", ms=5000, count=1)
+        lab.control("fault", kind="delay", path=held, ms=5000, count=1)
         box = []
         thread = threading.Thread(target=lambda: box.append(lab.kv(kind.line + " -wait", None)))
         thread.start()
@@ -258,7 +258,7 @@ def restart_and_others():
         lab.wait(lambda: lab.cluster()["operation"] is None and lab.membership("n2") is None, "n2 to be taken out")
         lab.control("node", node="n2", do="kill")
         lab.control("node", node="n2", do="revive")
-        done = lab.kv("plan wait -last -timeout 30", None)
+        done = lab.kv("plan wait -last -seconds 60", None)
         tap.equal(done.returncode, 1, "status (%s)" % (done.stdout + done.stderr + lab.task()))
         tap.contains(done.stdout + done.stderr, "not a member", "what is said")
 
