@@ -15,6 +15,7 @@ ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
 PORT = "-host 127.0.0.1 -port {p1_port}"
 FACTOR = 4
 LONG = {"rebalance": 600, "graceful": 600, "failover": 600, "compaction": 600}  # virtual: until it is hurried
+HELD = 6000  # milliseconds an answer is held back, so that there is a middle
 REBALANCE, EVENTS = "/controller/rebalance", "/events"
 
 
@@ -23,7 +24,8 @@ class Kind:
     members are in the end."""
 
     def __init__(self, line, scenario, path, end, stops=True, twice=None):
-        self.line, self.scenario, self.path, self.end = line, scenario, path, end
+        self.line = "-timeout 30 " + line  # longer than any answer is held back
+        self.scenario, self.path, self.end = scenario, path, end
         self.stops = stops                              # an interrupt stops what the cluster does
         self.requests = twice or (2 if stops else 1)    # how often it is asked for, when interrupted once
 
@@ -88,7 +90,7 @@ def interrupted(kind, at_once):
     """plan interrupt ends the plan as interrupted, and what it began where that can be stopped; execute goes on"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, ms=5000, count=1)
+            lab.control("fault", kind="delay", path=kind.path, ms=HELD, count=1)
         lab.kv(kind.line)
         lab.wait((lambda: asked(lab, kind.path)) if at_once else (lambda: begun(lab)), "it to begin")
         lab.kv("plan interrupt -last", None)
@@ -113,7 +115,7 @@ def left(kind, at_once):
     """Ctrl-C ends the waiting only, and says how to follow; the plan goes on to its end"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, ms=5000, count=1)
+            lab.control("fault", kind="delay", path=kind.path, ms=HELD, count=1)
         words = lab.command(*shlex.split(kind.line + " -wait"))
         shell = subprocess.Popen(words, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True, start_new_session=True)
@@ -161,7 +163,7 @@ def others_in_between(kind, at_once):
         held = next((p for word, p in first.items() if word in kind.line), EVENTS)
         if "compact" in path:
             held = path
-        lab.control("fault", kind="delay", path=held, ms=5000, count=1)
+        lab.control("fault", kind="delay", path=held, ms=HELD, count=1)
         box = []
         thread = threading.Thread(target=lambda: box.append(lab.kv(kind.line + " -wait", None)))
         thread.start()
@@ -215,7 +217,7 @@ def interrupt_leaves_others_alone():
     """An interrupted plan does not stop what somebody else began behind its own"""
     with KINDS["remove-node"].lab(version="7.2") as lab:
         lab.control("set", timing={"rebalance": 1000})
-        lab.control("fault", kind="delay", path=EVENTS, method="GET", ms=5000, count=1)
+        lab.control("fault", kind="delay", path=EVENTS, method="GET", ms=HELD, count=1)
         lab.kv(KINDS["remove-node"].line)
         lab.wait(lambda: any(r["path"] == EVENTS for r in lab.control("log")["requests"]), "the plan to be about to ask")
         others_rebalance(lab, "n3")
