@@ -59,7 +59,7 @@ class Lab:
         scenario = dict({"buckets": BUCKETS, "users": USERS}, **scenario)
         scenario["timing"] = dict(TIMING, **scenario.get("timing", {}))
         self.folder = tempfile.mkdtemp(prefix="kvsh-cb.")
-        self.sim = Sim(scenario, life=300)
+        self.sim = Sim(scenario, life=900)
         self.host = dict(self.sim.host)
         for name, address in self.sim.host.items():
             self.host[name + "_port"] = address.rpartition(":")[2]
