@@ -26,6 +26,7 @@ class Kind:
     def __init__(self, line, scenario, path, end, stops=True, twice=None):
         self.line = "-timeout 30 " + line  # longer than any answer is held back
         self.scenario, self.path, self.end = scenario, path, end
+        self.method = "PUT" if "serverGroups" in path else "POST"
         self.stops = stops                              # an interrupt stops what the cluster does
         self.requests = twice or (2 if stops else 1)    # how often it is asked for, when interrupted once
 
@@ -90,7 +91,7 @@ def interrupted(kind, at_once):
     """plan interrupt ends the plan as interrupted, and what it began where that can be stopped; execute goes on"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, ms=HELD, count=1)
+            lab.control("fault", kind="delay", path=kind.path, method=kind.method, ms=HELD, count=1)
         lab.kv(kind.line)
         lab.wait((lambda: asked(lab, kind.path)) if at_once else (lambda: begun(lab)), "it to begin")
         lab.kv("plan interrupt -last", None)
@@ -115,7 +116,7 @@ def left(kind, at_once):
     """Ctrl-C ends the waiting only, and says how to follow; the plan goes on to its end"""
     with kind.lab() as lab:
         if at_once:
-            lab.control("fault", kind="delay", path=kind.path, ms=HELD, count=1)
+            lab.control("fault", kind="delay", path=kind.path, method=kind.method, ms=HELD, count=1)
         words = lab.command(*shlex.split(kind.line + " -wait"))
         shell = subprocess.Popen(words, env=lab.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True, start_new_session=True)
