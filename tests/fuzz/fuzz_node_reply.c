@@ -82,6 +82,8 @@ static void look_at(struct cluster *c)
     findings_release(&f);
 }
 
+static char json_type[] = "application/json";
+
 /* Two answers, one behind the other, divided by a NUL. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -97,7 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 2; i++) {
         const struct rest r = {.method = "GET", .who = c.nodes[i].id};
         char *body = xstrndup((const char *)(i == 0 ? data : second ? second + 1 : data), lens[i]);
-        struct http_response resp = {.status = 200, .body = body, .len = strlen(body)};
+        struct http_response resp = {
+            .status = 200, .content_type = json_type, .body = body, .len = strlen(body)};
 
         err_clear(&err);
         if (rest_decode(&resp, &r, &answers[i], &err) == 0)

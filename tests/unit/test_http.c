@@ -392,8 +392,11 @@ static void large_body_is_sent(void)
     struct http *h = open_plain();
     struct http_response resp;
     struct err err;
-    struct http_request req = {
-        .method = "POST", .url = "/x", .body = body, .body_len = len, .timeout_ms = 60000};
+    struct http_request req = {.method = "POST",
+                               .url = "/x",
+                               .body = body,
+                               .body_len = len,
+                               .timeout_ms = 60000 * tap_slower()};
 
     memset(body, 'a', len);
     body[len] = '\0';
@@ -803,7 +806,7 @@ static void each_as_it_comes(void)
     const struct http_batch batch = {.reqs = m->reqs,
                                      .n = MANY,
                                      .max_parallel = 6,
-                                     .deadline_ms = 3000,
+                                     .deadline_ms = 3000 * tap_slower(),
                                      .done = count_outcome,
                                      .arg = &o};
 
