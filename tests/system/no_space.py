@@ -49,7 +49,7 @@ class Tmpfs:
         subprocess.check_call(["mount", "-o", "remount," + ("ro" if on else "rw"), self.path])
 
     def close(self):
-        subprocess.check_call(["umount", self.path])
+        subprocess.check_call(["umount", "--lazy", self.path])  # a runner may just be ending
 
 
 class Permissions:
