@@ -29,7 +29,7 @@ def secured(server="server", **more):
 def add_store(lab, *options, nodes=("n1", "n2", "n3"), scheme="https"):
     """store add -name prod, with these options."""
     where = lab.sim.tls if scheme == "https" else lab.host
-    lab.kv("store add -name prod -engine couchbase %s %s" % (
+    lab.kv("store add -name prod -engine couchbase -timeout 20 %s %s" % (
         " ".join("-node %s://%s" % (scheme, where[n]) for n in nodes), " ".join(options)))
 
 
