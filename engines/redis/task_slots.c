@@ -151,6 +151,39 @@ static int move_keys(struct tidying *t, const struct service *from, const struct
 
 /* --- one slot --- */
 
+/*
+ * Of two that claim a slot redis believes the higher epoch, and the other one deletes its keys. Who
+ * takes a slot gets an epoch above all it has heard of: so it must have heard of the owner's, which
+ * may be as young as the owner's own claim.
+ */
+static int await_epoch(struct tidying *t, const struct service *from, const struct service *to,
+                       struct err *err)
+{
+    struct doing look = {.cn = t->d->cn, .t = t->d->t, .p = t->d->p};
+    int64_t since = time_mono_ms();
+    const char *why = arena_printf(&t->d->c.arena, "%s to hear of %s", to->id, from->id);
+    int rc = -1;
+
+    while (doing_look(&look, err) == 0) {
+        const struct service *f = cluster_service(&look.c, from->id);
+        const struct service *o = cluster_service(&look.c, to->id);
+        int64_t epoch = f ? json_int(redis_live(f), "epoch", INT64_MAX) : INT64_MAX;
+
+        if (o != NULL && json_int(redis_live(o), "currentEpoch", -1) >= epoch) {
+            rc = 0;
+            break;
+        }
+        if (time_mono_ms() - since > SETTLE_MS) {
+            err_set(err, ERR_FAILED, "waited %d s in vain for %s", SETTLE_MS / 1000, why);
+            break;
+        }
+        if (doing_pause(&look, -1, why, err) != 0)
+            break;
+    }
+    cluster_release(&look.c);
+    return rc;
+}
+
 /* The owner gives the slot away. Clients find each key all the time, and what the owner has counts.
  */
 static int move_slot(struct tidying *t, const struct service *from, const struct service *to,
@@ -158,8 +191,8 @@ static int move_slot(struct tidying *t, const struct service *from, const struct
 {
     if (set_slot(t, to, "importing", from, err) != 0 ||
         set_slot(t, from, "migrating", to, err) != 0 ||
-        move_keys(t, from, to, RIVAL_REPLACE, err) != 0 || set_slot(t, to, "node", to, err) != 0 ||
-        set_slot(t, from, "node", to, err) != 0)
+        move_keys(t, from, to, RIVAL_REPLACE, err) != 0 || await_epoch(t, from, to, err) != 0 ||
+        set_slot(t, to, "node", to, err) != 0 || set_slot(t, from, "node", to, err) != 0)
         return -1;
     return 0;
 }
@@ -188,10 +221,12 @@ static bool is_stray(struct tidying *t)
 static int bring_strays(struct tidying *t, const struct service *m, const struct service *home,
                         struct err *err)
 {
-    enum rival rival = t->d->p->force ? RIVAL_DROP_HERE : RIVAL_KEEP;
+    /* What a move under way has left on both sides is newer at the owner, whose keys went home. */
+    bool moving = open_flag(m, t->slot) != NULL && !is_stray(t);
+    enum rival rival = t->d->p->force || moving ? RIVAL_DROP_HERE : RIVAL_KEEP;
     struct err ignored = ERR_INIT;
 
-    if (note_stray(t, err) != 0 || set_slot(t, m, "importing", home, err) != 0)
+    if ((!moving && note_stray(t, err) != 0) || set_slot(t, m, "importing", home, err) != 0)
         return -1;
     if (move_keys(t, m, home, rival, err) == 0)
         return set_slot(t, m, "stable", NULL, err);
@@ -268,40 +303,33 @@ static int tidy_slot(struct tidying *t, struct err *err)
         (t->owner != home && move_slot(t, t->owner, home, err) != 0) ||
         bring_home(t, home, err) != 0)
         return -1;
-    return t->owner == home && open_flag(home, t->slot) != NULL
-               ? set_slot(t, home, "stable", NULL, err)
-               : 0;
+    /* One that had begun to give the slot away keeps that flag when it gets it back. */
+    return open_flag(home, t->slot) != NULL ? set_slot(t, home, "stable", NULL, err) : 0;
 }
 
 /* --- tidy-slots --- */
 
-/* Slots that are declared for a shard, and nobody says he owns them. */
-static void find_unowned(const struct tidying *t, bool *untidy)
+/* Slots whose declared shard does not own them: another does, or nobody. */
+static void find_elsewhere(const struct tidying *t, bool *untidy)
 {
     const struct cluster *c = &t->d->c;
 
     for (size_t i = 0; i < c->n_shards; i++) {
-        for (size_t k = 0; k < c->shards[i].n_slots; k++) {
+        const struct service *m = cluster_master(c, c->shards[i].id);
+        for (size_t k = 0; m != NULL && k < c->shards[i].n_slots; k++) {
             const struct slot_range *r = &c->shards[i].slots[k];
             for (int slot = r->first; slot <= r->last && slot < REDIS_SLOTS; slot++)
-                untidy[slot] = true;
-        }
-    }
-    for (size_t i = 0; i < t->n; i++) {
-        JSON_FOREACH (range, json_get(myself(t->masters[i]), "slots")) {
-            int64_t last = json_value_int(json_at(range, 1), -1);
-            for (int64_t slot = json_value_int(json_at(range, 0), 0);
-                 slot >= 0 && slot <= last && slot < REDIS_SLOTS; slot++)
-                untidy[slot] = false;
+                untidy[slot] = untidy[slot] || !owns_slot(m, slot);
         }
     }
 }
 
-/* Marks slots with flags, slots of nobody, and slots in which a primary holds keys it does not own.
+/* Marks slots with flags, slots that are elsewhere, and slots in which a primary holds keys it does
+ * not own.
  */
 static int find_untidy(struct tidying *t, bool *untidy, struct err *err)
 {
-    find_unowned(t, untidy);
+    find_elsewhere(t, untidy);
     for (size_t i = 0; i < t->n; i++) {
         struct json *answer = NULL;
 

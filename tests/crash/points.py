@@ -20,6 +20,7 @@ import pointlab
 import tap
 from crashlab import must
 from pointlab import EVERY, ONLY, RUNNER, SHELL
+from writer import Client, slot_of
 
 End = collections.namedtuple("End", "docs versions")
 
@@ -127,6 +128,53 @@ class Living(Store):
         pass
 
 
+class OpenSlot(Living):
+    """A hash slot is half moved: some keys at its owner, some at the other side, some at both and newer at the owner."""
+
+    KEYS = ["{open}%d" % i for i in range(9)]
+
+    def __init__(self):
+        super().__init__(lambda lab: "plan cleanup")
+
+    def primaries(self):
+        return {name: self.lab.services()[name] for name in self.lab.members("primary")}
+
+    def begin(self):
+        line = super().begin()
+        slot, masters = slot_of("open"), list(self.primaries().values())
+        home = next(s for s in masters for m in s["redis"]["nodes"] if "myself" in m["flags"] and
+                    any(a <= slot <= b for a, b in m["slots"]))
+        other = next(s for s in masters if s is not home)
+        self.declared = home["shard"]
+        source, target = (kvtest.Redis(s["port"], self.lab.password()) for s in (home, other))
+        for key in self.KEYS:
+            source.call("SET", key, "old")
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", home["nodeId"])
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", other["nodeId"])
+        for keys, options in ((self.KEYS[:3], []), (self.KEYS[3:6], ["COPY"])):
+            source.call("MIGRATE", kvtest.HOST, other["port"], "", 0, 5000, *options, "AUTH", self.lab.password(),
+                        "KEYS", *keys)
+        for key in self.KEYS[3:6]:
+            source.call("SET", key, "new")
+        source.close()
+        target.close()
+        return line
+
+    def expect(self):
+        super().expect()
+        masters = self.primaries()
+        owners = [name for name, s in masters.items() for m in s["redis"]["nodes"] if "myself" in m["flags"] and
+                  any(a <= slot_of("open") <= b for a, b in m["slots"])]
+        must([name.split("-")[0] for name in owners] == [self.declared], "owners of the slot: %s" % owners)
+        client = Client([s["port"] for s in masters.values()], self.lab.password())
+        got = []
+        for key in self.KEYS:
+            done, value = client.call(key, "GET", key)
+            got.append(value if done else client.call(key, "GET", key)[1])
+        client.close()
+        must(got == ["old"] * 3 + ["new"] * 3 + ["old"] * 3, "keys of the slot: %s" % got)
+
+
 # --- the commands ---
 
 def named(lab, line):
@@ -185,8 +233,9 @@ CASES = {
     "network-restore": lambda: Living(restore),
     "verify-data": lambda: Living(with_member("plan verify-data -service %s", "replica")),
     "cleanup": lambda: Living(lambda lab: "plan cleanup"),
+    "cleanup-slot": OpenSlot,
 }
-VERBS = {"start-all": "start-service", "failover-hard": "failover"}
+VERBS = {"start-all": "start-service", "failover-hard": "failover", "cleanup-slot": "cleanup"}
 
 
 def verb_of(name):

@@ -235,6 +235,19 @@ def homes_slots_of_nobody():
     clean()
 
 
+def brings_slots_back():
+    """A slot that was given to another shard, with nothing left open, goes to the shard it is declared for"""
+    slot = Slot("elsewhere")
+    slot.open()
+    slot.move(slot.keys)
+    for side in (slot.target, slot.source):
+        side.call("CLUSTER", "SETSLOT", slot.slot, "NODE", slot.other["nodeId"])
+    lab.kvsh("plan cleanup -wait")
+    tap.equal(slot.values(), ["old"] * 40, "values")
+    tap.equal(slot.at_other(), 0, "keys left at the other side")
+    clean()
+
+
 if __name__ == "__main__":
     tap.main([deploys, undefines, undefines_a_member, keeps_an_owner, ends_an_open_slot, asks_about_rivals,
-              homes_slots_of_nobody], lab.everything_ended)
+              homes_slots_of_nobody, brings_slots_back], lab.everything_ended)
