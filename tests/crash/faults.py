@@ -174,7 +174,7 @@ def small_disk(folder, size="24m"):
     try:
         yield
     finally:
-        subprocess.check_call(["mount", "-o", "remount,rw", folder])
+        subprocess.check_call(["mount", "-o", "remount,bind,rw", folder])
         subprocess.check_call(["umount", "-l", folder])
 
 
@@ -253,10 +253,10 @@ def disk_faults():
         resumes(plan)
         disk_fills_up(name, disk)
         stop(name)
-        subprocess.check_call(["mount", "-o", "remount,ro", disk])
+        subprocess.check_call(["mount", "-o", "remount,bind,ro", disk])
         plan = expect_trouble("plan start-service -service " + name, name, disk, "readonly", "make %s writable" % disk)
         told_ill(disk, name, "readonly")
-        subprocess.check_call(["mount", "-o", "remount,rw", disk])
+        subprocess.check_call(["mount", "-o", "remount,bind,rw", disk])
         resumes(plan)
         stop(name)
     lab.kvsh("plan start-service -service %s -wait" % name)
