@@ -7,8 +7,8 @@ or ends with a sentence and a status, never by a signal; the journal stays whole
     ONLY=units,program      only these parts; UNITS=db,fs only these unit tests
     BUDGET=120              seconds for each of the longer unit tests
 
-Not failed are the allocations of regcomp(), by which the agent checks names and reads logs: without memory the one of
-glibc 2.36 ends the process itself, by a double free.
+Not failed are the allocations of regcomp(), by which the agent checks names and reads logs, and of the name service,
+which is asked for users that are not in /etc/passwd: without memory those of glibc 2.36 end the process themselves.
 
 Unit tests that make more than MOST allocations make most of them from the same places again: of those, the first from
 each place, in random order within BUDGET. How many of how many that were is told.

@@ -14,6 +14,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <regex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -92,7 +93,10 @@ void _exit(int status)
     __builtin_unreachable();
 }
 
-/* Always gets its memory: where it does not, glibc's own (2.36) frees what it has twice. */
+/*
+ * These always get their memory: where they do not, those of glibc 2.36 end the process themselves
+ * (regcomp frees what it has twice; the name service asserts, or looks through NULL).
+ */
 int regcomp(regex_t *preg, const char *pattern, int flags)
 {
     int (*real)(regex_t *, const char *, int) =
@@ -101,6 +105,30 @@ int regcomp(regex_t *preg, const char *pattern, int flags)
 
     inside = true;
     rc = real(preg, pattern, flags);
+    inside = false;
+    return rc;
+}
+
+struct passwd *getpwuid(uid_t uid)
+{
+    struct passwd *(*real)(uid_t) = (struct passwd * (*)(uid_t)) dlsym(RTLD_NEXT, "getpwuid");
+    struct passwd *found;
+
+    inside = true;
+    found = real(uid);
+    inside = false;
+    return found;
+}
+
+int getpwuid_r(uid_t uid, struct passwd *entry, char *buf, size_t size, struct passwd **found)
+{
+    int (*real)(uid_t, struct passwd *, char *, size_t, struct passwd **) =
+        (int (*)(uid_t, struct passwd *, char *, size_t, struct passwd **))dlsym(RTLD_NEXT,
+                                                                                 "getpwuid_r");
+    int rc;
+
+    inside = true;
+    rc = real(uid, entry, buf, size, found);
     inside = false;
     return rc;
 }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "kvsh/mem.h"
 #include "kvsh/meta.h"
 
 #include "tests/unit/tap.h"
@@ -123,7 +124,7 @@ static void digest_of(const char *text, char out[17])
 
 static void digest_sees_what_matters(void)
 {
-    char a[17], b[17], *changed = strdup(DOCS);
+    char a[17], b[17], *changed = xstrdup(DOCS);
 
     digest_of(DOCS, a);
     digest_of(DOCS, b);
