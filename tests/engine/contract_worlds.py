@@ -353,8 +353,15 @@ class Redis(World):
 
     noting = change
 
+    def settle(self, seconds):
+        self.documents["policy"]["policy"]["params"]["settleSeconds"] = str(seconds)
+
     def slow(self):
+        self.settle(60)
         return "start-service", {"services": [self.replica]}
+
+    def hurry(self):
+        self.settle(1)
 
     def state(self):
         self.until(lambda: None, lambda _: not self.moving(), "the store comes to rest")
