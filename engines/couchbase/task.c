@@ -616,6 +616,9 @@ static int do_stop_rebalance(struct doing *d, struct err *err)
 
 /* --- compact --- */
 
+#define COMPACTION_ASKED "{\"compaction\": \"asked for\"}"
+#define COMPACTION_BEGUN "{\"compaction\": \"begun\"}"
+
 static bool is_compacting(struct doing *d, int *percent)
 {
     const char *bucket = json_str(d->t->args, "bucket");
@@ -631,25 +634,38 @@ static bool is_compacting(struct doing *d, int *percent)
     return false;
 }
 
-/* Asks for it, unless an attempt before this one did and it is still under way. */
+/* What an attempt noted: that it was about to ask, or that the cluster had agreed. */
+static bool compaction_is(struct doing *d, const char *noted)
+{
+    return d->p->memo != NULL && strcmp(d->p->memo, noted) == 0;
+}
+
+static int note_compaction(struct doing *d, const char *text, struct err *err)
+{
+    if (d->p->remember == NULL || d->p->remember(d->p, text) == 0)
+        return 0;
+    return err_set(err, ERR_FAILED, "what is about to begin cannot be written into the journal");
+}
+
+/* Asks for it, unless an attempt before this one did. */
 static int ask_to_compact(struct doing *d, struct err *err)
 {
-    bool asked = d->p->memo != NULL && strstr(d->p->memo, "compaction") != NULL;
     bool purge = json_bool(d->t->args, "purge", false);
     char *name, *path;
     int percent, rc;
 
-    if (asked && is_compacting(d, &percent))
+    if (compaction_is(d, COMPACTION_ASKED) && is_compacting(d, &percent))
         return 0;
-    if (d->p->remember != NULL && d->p->remember(d->p, "{\"compaction\": \"asked for\"}") != 0)
-        return err_set(err, ERR_FAILED,
-                       "what is about to begin cannot be written into the journal");
+    if (compaction_is(d, COMPACTION_BEGUN))
+        return 0;
+    if (note_compaction(d, COMPACTION_ASKED, err) != 0)
+        return -1;
     name = http_escape(json_str(d->t->args, "bucket"));
     path = xasprintf("/pools/default/buckets/%s/controller/%s", name,
                      purge ? "unsafePurgeBucket" : "compactBucket");
     rc = cb_change(d, path, NULL, NULL, err);
     if (rc == 0)
-        time_sleep_ms(500); /* until it shows in the task list */
+        rc = note_compaction(d, COMPACTION_BEGUN, err);
     free(path);
     free(name);
     return rc;
@@ -661,6 +677,7 @@ static int do_compact(struct doing *d, struct err *err)
 
     if (ask_to_compact(d, err) != 0)
         return -1;
+    time_sleep_ms(STALE_MS); /* until it shows in the task list, if it is to */
     while ((rc = cb_look(d, err)) == 0 && is_compacting(d, &percent)) {
         if ((rc = cb_pause(d, percent, "the compaction", err)) != 0) {
             err_advise(err, "the compaction goes on in the cluster; 'plan execute' follows it");
@@ -711,12 +728,21 @@ static enum settled stop_settled(struct doing *d, struct err *err)
     return if_so(d, is_stopped, err);
 }
 
-/* Compacting twice is harmless. */
+/* Over is one that was begun and has not been seen for as long as an answer may be old. */
 static enum settled compact_settled(struct doing *d, struct err *err)
 {
-    (void)d;
-    (void)err;
-    return SETTLED_NO;
+    int percent;
+
+    if (!compaction_is(d, COMPACTION_BEGUN))
+        return SETTLED_NO; /* asking twice is harmless */
+    for (int i = 0; i < 4; i++) {
+        if (is_compacting(d, &percent))
+            return SETTLED_NO; /* performing follows it */
+        time_sleep_ms(STALE_MS / 3);
+        if (cb_look(d, err) != 0)
+            return SETTLED_UNKNOWN;
+    }
+    return SETTLED_YES;
 }
 
 static const struct task_type {
