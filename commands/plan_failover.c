@@ -14,7 +14,9 @@ struct opts {
 static const char *const modes[] = {"graceful", "hard", NULL};
 
 static const struct opt options[] = {
-    OPT_LIST(struct opts, services, "service", "the service that takes over; may be repeated",
+    OPT_LIST(struct opts, services, "service",
+             "redis: the service that takes over; couchbase: the node that is taken "
+             "out; may be repeated",
              .value = "ID", .flags = OPT_REQUIRED, .complete = COMPLETE_SERVICE, .one_of = 1),
     OPT_LIST(struct opts, zn, "zn", "a zone, followed by -type; may be repeated", .value = "ID",
              .flags = OPT_REQUIRED, .complete = COMPLETE_ZONE_ID, .one_of = 1),
@@ -118,7 +120,10 @@ const struct cmd cmd_plan_failover = {
     .name = "plan failover",
     .summary = "make another copy the primary",
     .description =
-        "graceful hands over from a primary that answers and loses nothing. hard makes the "
+        "Of a redis store the service named becomes the primary; of a couchbase store the node "
+        "named "
+        "leaves the service, and its replicas on other nodes become active (kvsh-couchbase(7)).\n\n"
+        "redis: graceful hands over from a primary that answers and loses nothing. hard makes the "
         "service primary without asking the old one: what that one acknowledged and did not pass "
         "on is lost, so it is refused while the old primary answers.\n\n"
         "The form with zones is for a zone that is lost: every shard whose primary was there gets "

@@ -294,6 +294,8 @@ struct cb_operation {
     char *(*form)(struct doing *d, char moves[CB_MOVES], struct err *err);
     const char *base; /* whom to ask; NULL: the address that answered last */
     bool stoppable;   /* an interrupt of the plan stops it */
+    /* May it begin, as the cluster is now? NULL: the cluster itself refuses what must not be. */
+    int (*allowed)(struct doing *d, struct err *err);
     /* Is the store in the state the operation leads to? *why: what is missing. */
     bool (*reached)(struct doing *d, const char **why);
     /* That part of it without which no success is told, whatever the store says of the operation.

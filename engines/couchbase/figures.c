@@ -108,22 +108,29 @@ static bool survives(const struct cluster *c, const struct json *servers, int64_
     return s != NULL && cb_is_active(s) && s->status != STATUS_UNREACHABLE && !cb_in(set, s);
 }
 
+/* Of all vBuckets, those of which the set has a copy and no other that lives is left. */
 static double counted(const struct cluster *c, const struct json *map, const struct cb_set *set)
 {
     const struct json *servers = json_get(map, "serverList"), *list = json_get(map, "vBucketMap");
     size_t all = json_len(list), lost = 0, n = json_len(servers);
     struct arena a = {0};
-    bool *there = arena_alloc(&a, n + 1);
+    bool *there = arena_alloc(&a, n + 1), *leaves = arena_alloc(&a, n + 1);
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        const struct service *s = server(c, json_value_str(json_at(servers, i)));
         there[i] = survives(c, servers, (int64_t)i, set);
+        leaves[i] = s != NULL && cb_is_active(s) && cb_in(set, s);
+    }
     JSON_FOREACH (chain, list) {
-        bool safe = false;
+        bool safe = false, ours = false;
         JSON_FOREACH (copy, chain) {
             int64_t index = json_value_int(copy, -1);
-            safe = safe || (index >= 0 && (size_t)index < n && there[index]);
+            if (index < 0 || (size_t)index >= n)
+                continue;
+            safe = safe || there[index];
+            ours = ours || leaves[index];
         }
-        lost += !safe;
+        lost += ours && !safe;
     }
     arena_release(&a);
     return all > 0 ? 100.0 * (double)lost / (double)all : 0;

@@ -276,7 +276,6 @@ static int ended_well(struct doing *d, const struct cb_operation *op, const stru
         time_sleep_ms(POLL_MS); /* what a node tells may be a second old */
     }
     if (why != NULL && op->effective != NULL && !op->effective(d, &why)) {
-        forget(d);
         err_set(err, ERR_FAILED, "the cluster says that the %s completed, but %s",
                 cb_operation_name(op->kind), why);
         return err_advise(err, "show topology and show events tell more");
@@ -284,6 +283,18 @@ static int ended_well(struct doing *d, const struct cb_operation *op, const stru
     snprintf(d->p->result, sizeof d->p->result, "%s %.32s completed%s%.100s",
              cb_operation_name(op->kind), m->id, why ? "; still open: " : "", why ? why : "");
     return 0;
+}
+
+/* Of what this attempt followed: that it had no effect is told once, the next attempt begins anew.
+ */
+static int end_of_ours(struct doing *d, const struct cb_operation *op, const struct cb_memo *m,
+                       struct err *err)
+{
+    int rc = ended_well(d, op, m, err);
+
+    if (rc != 0)
+        forget(d);
+    return rc;
 }
 
 /* Only one thing runs at a time: what runs is not ours, and no trace of ours came before it. */
@@ -386,7 +397,7 @@ static int interrupted(struct doing *d, const struct cb_operation *op, struct cb
                                "node that leads it");
     }
     if (stand(d, m, op->kind, &st, &why) == 0 && st.outcome == CB_SUCCEEDED)
-        return ended_well(d, op, m, err);
+        return end_of_ours(d, op, m, err);
     forget(d);
     err_set(err, ERR_INTERRUPTED, "the %s was stopped as asked", name);
     return err_advise(err, "'plan execute' begins it again and goes on where it was");
@@ -421,7 +432,7 @@ static int follow_once(struct doing *d, const struct cb_operation *op, struct cb
     if (strcmp(known, m->id) != 0 && note(d, m, err) != 0)
         return -1;
     if (st.outcome == CB_SUCCEEDED)
-        return ended_well(d, op, m, err);
+        return end_of_ours(d, op, m, err);
     if (st.outcome == CB_FAILED || st.outcome == CB_STOPPED)
         return ended_badly(d, op, &st, err);
     w->others = w->others || st.other_runs;
@@ -587,7 +598,8 @@ int cb_operate(struct doing *d, const struct cb_operation *op, struct err *err)
         snprintf(d->p->result, sizeof d->p->result, "found so: nothing had to be done");
         return 0;
     }
-    if (refuse_busy(d, err) != 0 || begin(d, op, &m, err) != 0)
+    if (refuse_busy(d, err) != 0 || (op->allowed != NULL && op->allowed(d, err) != 0) ||
+        begin(d, op, &m, err) != 0)
         return -1;
     return follow(d, op, &m, err);
 }
@@ -603,8 +615,15 @@ enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct 
         return SETTLED_NO; /* noted before anything is asked for */
     if (stand(d, &m, op->kind, &st, err) != 0)
         return SETTLED_UNKNOWN;
-    if (st.outcome == CB_SUCCEEDED)
-        return ended_well(d, op, &m, err) == 0 ? SETTLED_YES : SETTLED_UNKNOWN;
+    if (st.outcome == CB_SUCCEEDED) {
+        if (ended_well(d, op, &m, err) == 0)
+            return SETTLED_YES;
+        /* Nothing is repeated that did happen: whoever undid it had a reason. */
+        err_advise(err,
+                   "if somebody has undone it since, give this plan up with 'plan cancel'; show "
+                   "events tells more");
+        return SETTLED_UNKNOWN;
+    }
     if (st.outcome != CB_UNKNOWN)
         return SETTLED_NO; /* performing follows it, or tells how it ended */
     if (op->reached(d, &why))

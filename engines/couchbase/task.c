@@ -126,6 +126,41 @@ static const char *survivor(struct doing *d)
     return d->cn->base;
 }
 
+/*
+ * The rules once more, for those that are still to go: a plan may be executed long after it was
+ * made, and the cluster does not refuse a hard failover that loses data.
+ */
+static int failover_allowed(struct doing *d, struct err *err)
+{
+    struct json *args = json_copy(d->t->args), *services = json_array();
+    const struct intent in = {.verb = VERB_FAILOVER, .args = args};
+    struct findings f = {0};
+    int rc = 0;
+
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        const struct service *s = cb_by_otp(&d->c, json_value_str(otp));
+        if (s != NULL && cb_is_active(s))
+            json_push_str(services, s->id);
+    }
+    if (json_len(services) > 0) {
+        json_set(args, "services", services);
+        cb_check(&in, &d->c, &f);
+    } else {
+        json_free(services);
+    }
+    for (size_t i = 0; i < f.n && rc == 0; i++) {
+        const struct finding *bad = &f.v[i];
+        if (bad->severity < SEVERITY_BLOCK || (d->p->force && bad->severity < SEVERITY_FATAL))
+            continue;
+        rc = err_set(err, ERR_REFUSED, "%s (rule %s)", bad->text, bad->rule);
+        if (bad->remedy != NULL)
+            err_advise(err, "%s", bad->remedy);
+    }
+    findings_release(&f);
+    json_free(args);
+    return rc;
+}
+
 static struct cb_operation failover_operation(struct doing *d)
 {
     const char *mode = json_str(d->t->args, "mode");
@@ -137,6 +172,7 @@ static struct cb_operation failover_operation(struct doing *d)
         .form = failover_form,
         .base = json_bool(d->t->args, "unsafe", false) ? survivor(d) : NULL,
         .stoppable = !hard,
+        .allowed = hard ? failover_allowed : NULL,
         .reached = failed_over,
         .effective = failed_over,
     };

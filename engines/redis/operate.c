@@ -365,6 +365,20 @@ static void check_zones(const struct json *zones, const struct cluster *c, struc
     }
 }
 
+static void check_rivals(const struct selection *sel, size_t at, struct findings *f)
+{
+    const struct service *s = sel->v[at];
+
+    for (size_t i = 0; i < at && s->shard != NULL; i++) {
+        if (!is_of(sel->v[i], s->shard))
+            continue;
+        findings_add(f, SEVERITY_FATAL, "one-primary", s->id,
+                     "%s and %s cannot both be primary of %s", sel->v[i]->id, s->id, s->shard);
+        findings_remedy(f, "name one service of each shard");
+        return;
+    }
+}
+
 void redis_check_failover(const struct intent *in, const struct cluster *c, struct findings *f)
 {
     struct arena arena = {0};
@@ -374,8 +388,10 @@ void redis_check_failover(const struct intent *in, const struct cluster *c, stru
     if (json_len(json_get(in->args, "zones")) > 0) {
         check_zones(json_get(in->args, "zones"), c, f);
     } else if (redis_select(in, c, &arena, &sel, &err) == 0) {
-        for (size_t i = 0; i < sel.n; i++)
+        for (size_t i = 0; i < sel.n; i++) {
             check_failover_one(in, c, sel.v[i], f);
+            check_rivals(&sel, i, f);
+        }
     }
     arena_release(&arena);
 }
@@ -457,11 +473,6 @@ int redis_expand_failover(const struct intent *in, const struct cluster *c, stru
         return -1;
     for (size_t i = 0; i < sel.n; i++) {
         const struct service *s = sel.v[i], *master = cluster_master(c, s->shard);
-        for (size_t k = 0; k < i; k++) {
-            if (is_of(sel.v[k], s->shard))
-                return err_set(err, ERR_INPUT, "%s and %s cannot both be primary of %s",
-                               sel.v[k]->id, s->id, s->shard);
-        }
         if (s == master)
             continue;
         if (is_hard(in))

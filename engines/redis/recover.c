@@ -462,11 +462,12 @@ void redis_check_recover(const struct intent *in, const struct cluster *c, struc
             continue;
         }
         hopeless++;
-        /* Of a whole node the others are helped. */
-        findings_add(f, whole_node && hopeless < sel.n ? SEVERITY_VIOLATION : SEVERITY_FATAL,
+        /* Of a whole node the others can be helped, which is less than was asked for. */
+        findings_add(f, whole_node && hopeless < sel.n ? SEVERITY_BLOCK : SEVERITY_FATAL,
                      "evidence", p.s->id, "%s is not recovered: %s (%s)", p.s->id, d.why,
                      d.evidence);
-        findings_remedy(f, "%s", d.remedy);
+        findings_remedy(f, "%s%s", d.remedy,
+                        whole_node ? "; -force -reason TEXT recovers the others without it" : "");
     }
     arena_release(&arena);
 }

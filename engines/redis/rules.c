@@ -285,7 +285,10 @@ void redis_rule_second_node(const struct cluster *c, const struct selection *sel
             findings_add(f, SEVERITY_BLOCK, "second-node", s->id,
                          "%s on %s is out already (%s): with %s on %s a second %s would be",
                          out->id, out->node, why_out(f, out), s->id, s->node, domain_word(c));
-            findings_remedy(f, "bring it back first: 'plan recover -service %s'", out->id);
+            if (out->status == STATUS_UNREACHABLE)
+                findings_remedy(f, "start the agent of %s first", out->node);
+            else
+                findings_remedy(f, "bring it back first: 'plan recover -service %s'", out->id);
             return;
         }
         if (at_once && going != NULL && !redis_same_domain(c, going, s)) {

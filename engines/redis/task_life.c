@@ -285,6 +285,8 @@ static int check_alone(struct doing *d, const struct service *s, struct err *err
             continue;
         err_set(err, ERR_FAILED, "%s is not stopped: %s on %s is out meanwhile (%s)", s->id, o->id,
                 o->node, status_name(o->status));
+        if (o->status == STATUS_UNREACHABLE)
+            return err_advise(err, "start the agent of %s", o->node);
         return err_advise(err, "'plan recover -service %s'", o->id);
     }
     return 0;

@@ -11,6 +11,7 @@ from cblab import Lab
 OLD = "Rebalance failed. See logs for detailed reason. You can try again."
 EVENTS, TASKS, REBALANCE = "/events", "/pools/default/tasks", "/controller/rebalance"
 GRACEFUL = "/controller/startGracefulFailover"
+HARD = "/controller/startFailover"
 
 
 def quoted(text):
@@ -205,6 +206,37 @@ def stale_after_a_crash():
             tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (1, None), kind)
 
 
+def undone_by_somebody():
+    """After a crash the failover is found done and undone again: nothing is repeated, and the outcome is not made up."""
+    with Lab({"nodes": 4, "timing": {"graceful": 2, "rebalance": 2}}) as lab:
+        lab.kv("plan failover -service {n4}")
+        lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
+        lab.kill_runner()
+        lab.wait(lambda: lab.membership("n4") == "inactiveFailed" and lab.cluster()["operation"] is None, "its end")
+        lab.others("/controller/setRecoveryType", "otpNode={n4}&recoveryType=full")
+        lab.others(REBALANCE, "knownNodes={n1}%2C{n2}%2C{n3}%2C{n4}&ejectedNodes=")
+        lab.wait(lambda: lab.membership("n4") == "active" and lab.cluster()["operation"] is None, "n4 to be back")
+        time.sleep(1.5)
+        done = lab.kv("plan execute -last -wait", 6)
+        tap.contains(done.stderr, "completed, but %s is still active" % lab.host["n4"], "what is said")
+        tap.equal((len(asked(lab, GRACEFUL)), lab.membership("n4")), (1, "active"), "requests, n4")
+
+
+def rules_at_the_request():
+    """A hard failover that failed is executed when another node is gone: the rules are asked again, and refuse."""
+    with Lab({"nodes": 4}) as lab:
+        lab.control("fault", kind="status", status=503, path=HARD, method="POST", count=-1)
+        lab.kv("plan failover -service {n2} -mode hard -wait", 1)
+        before = len(asked(lab, HARD))
+        lab.control("faults", clear=True)
+        others_failover(lab, "n3")
+        lab.wait(lambda: lab.membership("n3") == "inactiveFailed" and lab.cluster()["operation"] is None, "its end")
+        time.sleep(1.5)
+        done = lab.kv("plan execute -last -wait", 10)
+        tap.contains(done.stderr, "rule data-lost", "why it is refused")
+        tap.equal((len(asked(lab, HARD)), lab.membership("n2")), (before, "active"), "requests, n2")
+
+
 def stale_for_long():
     """A task list that stays stale is no end: the plan waits as long as it lasts."""
     for kind in ("stale", "master_timeout"):
@@ -263,5 +295,6 @@ def the_leader_dies():
 if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
-              reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, stale_for_long,
+              reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, undone_by_somebody,
+              rules_at_the_request, stale_for_long,
               retried_by_the_cluster, aborted_by_an_automatic_failover, the_leader_dies])

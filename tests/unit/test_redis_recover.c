@@ -206,7 +206,13 @@ static void the_only_good_copy(void)
         {"a whole node, one of it hopeless", VERB_RECOVER, "{\"sn\":\"sn2\"}",
          ALONE DOWN("rg1-rn2") ";rg1-rn2 hasData false;" PRIMARY("rg1-rn2") ";" DOWN(
              "rg2-rn2") ";" PRIMARY("rg2-rn2"),
-         SEVERITY_VIOLATION, "start rg2-rn2", "rg1-rn2 is not recovered"},
+         SEVERITY_BLOCK, "start rg2-rn2", "rg1-rn2 is not recovered"},
+        {"two of one shard cannot take over", VERB_FAILOVER,
+         "{\"services\":[\"rg1-rn2\",\"rg1-rn3\"],\"mode\":\"graceful\"}", "", SEVERITY_FATAL, NULL,
+         "cannot both be primary of rg1"},
+        {"one of each shard can", VERB_FAILOVER,
+         "{\"services\":[\"rg1-rn2\",\"rg2-rn1\"],\"mode\":\"graceful\"}", "", SEVERITY_NOTE, NULL,
+         NULL},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
