@@ -92,8 +92,13 @@ def _proc(pid, name):
 
 
 def is_alive(pid):
-    stat = _proc(pid, "stat")
-    return bool(stat) and stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    """Does any of its threads live? The first one is a zombie while others still hold files and locks."""
+    try:
+        tasks = os.listdir("/proc/%d/task" % pid)
+    except OSError:
+        return False
+    stats = [_proc(pid, "task/%s/stat" % task) for task in tasks]
+    return any(stat and stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X") for stat in stats)
 
 
 def processes_of(folder):

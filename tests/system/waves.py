@@ -86,7 +86,8 @@ def restarts_by_zone():
     tap.equal(lab.members("primary"), roles, "primaries")
     lab.verify_clean()
     tap.note("longest gap %.2f s" % writer.longest_gap)
-    tap.ok(writer.longest_gap < 5, "writes went on")
+    # A hand-over that redis drops holds writes back for 5 s before it is asked for again.
+    tap.ok(writer.longest_gap < 15, "writes went on")
 
 
 def stops_a_zone():
