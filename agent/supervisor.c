@@ -73,21 +73,26 @@ static ssize_t read_stat(const char *path, char *text, size_t size)
     return n;
 }
 
-/* Field 22 of stat is the start time; the name in field 2 may hold anything, so count from its end.
+/* A field of stat from the third on. The name in field 2 may hold anything, so count from its end.
  */
-static const char *stat_start_time(const char *text, size_t *len)
+static const char *stat_field(const char *text, int wanted)
 {
     const char *p = strrchr(text, ')');
     int field = 2;
 
-    while (p && field < 22) {
+    while (p && field < wanted) {
         p = strchr(p + 1, ' ');
         field++;
     }
-    if (!p)
-        return NULL;
-    *len = strspn(p + 1, "0123456789");
-    return *len ? p + 1 : NULL;
+    return p ? p + 1 : NULL;
+}
+
+static const char *stat_start_time(const char *text, size_t *len)
+{
+    const char *p = stat_field(text, 22);
+
+    *len = p ? strspn(p, "0123456789") : 0;
+    return *len ? p : NULL;
 }
 
 static bool write_all(int fd, const char *data, size_t len)
@@ -294,30 +299,37 @@ int proc_load(const char *record_path, struct proc *p)
     return -1;
 }
 
-int proc_stat_decode(const char *text, char *state, uint64_t *start_ticks)
+int proc_stat_decode(const char *text, struct proc_stat *stat)
 {
-    const char *name_end = strrchr(text, ')');
     size_t len;
+    const char *state = stat_field(text, 3), *threads = stat_field(text, 20);
     const char *ticks = stat_start_time(text, &len);
 
-    if (!name_end || name_end[1] != ' ' || !name_end[2] || !ticks)
+    if (!state || !*state || !threads || !ticks)
         return -1;
-    *state = name_end[2];
-    *start_ticks = strtoull(ticks, NULL, 10);
+    stat->state = *state;
+    stat->threads = strtol(threads, NULL, 10);
+    stat->start_ticks = strtoull(ticks, NULL, 10);
     return 0;
+}
+
+/* The first thread turns into a zombie while others may still hold files and locks. */
+static bool has_ended(const struct proc_stat *stat)
+{
+    return stat->threads <= 1 && (stat->state == 'Z' || stat->state == 'X' || stat->state == 'x');
 }
 
 bool proc_is_alive(const struct proc *p)
 {
-    char path[64], text[1024], state;
-    uint64_t ticks;
+    char path[64], text[1024];
+    struct proc_stat stat;
 
     if (p->pid <= 1 || (proc_boot_id()[0] && strcmp(p->boot_id, proc_boot_id()) != 0))
         return false;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)p->pid);
-    if (read_stat(path, text, sizeof text) <= 0 || proc_stat_decode(text, &state, &ticks) < 0)
+    if (read_stat(path, text, sizeof text) <= 0 || proc_stat_decode(text, &stat) < 0)
         return false;
-    return ticks == p->start_ticks && state != 'Z' && state != 'X' && state != 'x';
+    return stat.start_ticks == p->start_ticks && !has_ended(&stat);
 }
 
 static int pidfd_open_raw(pid_t pid)

@@ -3,8 +3,8 @@
  *
  * A started process is known by pid, kernel start time and boot id. It writes this record itself,
  * between fork and exec, so a crash of the agent at any instant loses nothing: the next agent reads
- * the record and adopts the process. A zombie counts as dead, and so does a pid that was given to
- * another process.
+ * the record and adopts the process. A zombie without living threads counts as dead, and so does a
+ * pid that was given to another process.
  */
 #pragma once
 
@@ -56,5 +56,10 @@ int proc_reap(const struct proc *p);
 /* The present boot's id; "" where the kernel does not tell. */
 const char *proc_boot_id(void);
 
-/* Start time and state letter from the text of /proc/PID/stat. Pure. */
-int proc_stat_decode(const char *text, char *state, uint64_t *start_ticks);
+/* What the text of /proc/PID/stat tells, see proc(5); -1 when it makes no sense. Pure. */
+struct proc_stat {
+    char state; /* of the first thread */
+    long threads;
+    uint64_t start_ticks;
+};
+int proc_stat_decode(const char *text, struct proc_stat *stat);

@@ -202,15 +202,15 @@ static void registration(struct agent *a, const char *text, size_t len)
 
 static void process(const char *text, size_t len)
 {
-    char *path = put("record", text, len), state;
+    char *path = put("record", text, len);
     struct proc p;
-    uint64_t ticks;
+    struct proc_stat stat;
 
     if (proc_load(path, &p) < 0)
         FUZZ_CHECK(p.pid == 0);
     else
         FUZZ_CHECK(p.pid > 0 && strlen(p.boot_id) < sizeof p.boot_id);
-    proc_stat_decode(text, &state, &ticks);
+    proc_stat_decode(text, &stat);
     free(path);
 }
 

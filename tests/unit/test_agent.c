@@ -1,8 +1,10 @@
 /* The agent's pure parts: configuration, names, requests, routes, rules, texts; and its durable
  * files. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/auth.h"
@@ -371,16 +373,71 @@ static void redis_conf(void)
 
 static void proc_stat(void)
 {
-    char state = 0;
-    uint64_t ticks = 0;
+    struct proc_stat stat;
 
     is_int(proc_stat_decode("12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20",
-                            &state, &ticks),
+                            &stat),
            0);
-    ok(state == 'S' && ticks == 4242);
-    is_int(proc_stat_decode("", &state, &ticks), -1);
-    is_int(proc_stat_decode("12 (a) S 1 2 3", &state, &ticks), -1);
-    is_int(proc_stat_decode("12 (a)", &state, &ticks), -1);
+    ok(stat.state == 'S' && stat.threads == 17 && stat.start_ticks == 4242);
+    is_int(proc_stat_decode("", &stat), -1);
+    is_int(proc_stat_decode("12 (a) S 1 2 3", &stat), -1);
+    is_int(proc_stat_decode("12 (a)", &stat), -1);
+}
+
+static void *hold(void *end)
+{
+    char byte;
+
+    return read(*(int *)end, &byte, 1) < 0 ? end : NULL;
+}
+
+/* The first thread of the process that this is ends at once, the second when the pipe is closed. */
+static _Noreturn void outlived_by_a_thread(int ends[2])
+{
+    pthread_t thread;
+
+    close(ends[1]);
+    if (pthread_create(&thread, NULL, hold, ends) != 0)
+        _exit(1);
+    syscall(SYS_exit, 0);
+    _exit(1);
+}
+
+static bool first_thread_ended(pid_t pid, struct proc_stat *stat)
+{
+    char *path = xasprintf("/proc/%d/stat", (int)pid), text[1024];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    close(fd);
+    free(path);
+    text[n > 0 ? n : 0] = '\0';
+    return proc_stat_decode(text, stat) == 0 && stat->state == 'Z';
+}
+
+static void thread_outlives_the_first(void)
+{
+    struct proc p = {.pid = 0};
+    struct proc_stat stat = {.state = 0};
+    int ends[2];
+
+    ok(pipe(ends) == 0);
+    p.pid = fork();
+    if (p.pid == 0)
+        outlived_by_a_thread(ends);
+    close(ends[0]);
+    for (int i = 0; i < 500 && !first_thread_ended(p.pid, &stat); i++)
+        usleep(10000);
+    p.start_ticks = stat.start_ticks;
+    snprintf(p.boot_id, sizeof p.boot_id, "%s", proc_boot_id());
+    ok(stat.state == 'Z' && stat.threads == 2);
+    ok(proc_is_alive(&p));
+    is_int(proc_reap(&p), -1);
+    close(ends[1]);
+    for (int i = 0; i < 500 && proc_is_alive(&p); i++)
+        usleep(10000);
+    ok(!proc_is_alive(&p));
+    is_int(proc_reap(&p), 0);
 }
 
 static void records(void)
@@ -534,7 +591,7 @@ int main(void)
     TAP_RUN(TAP_TEST(boot_round_trip), TAP_TEST(boot_refusals), TAP_TEST(finds_redis),
             TAP_TEST(names), TAP_TEST(parameters), TAP_TEST(bodies), TAP_TEST(queries),
             TAP_TEST(route_finding), TAP_TEST(route_documents), TAP_TEST(problems), TAP_TEST(rules),
-            TAP_TEST(directories), TAP_TEST(redis_conf), TAP_TEST(proc_stat), TAP_TEST(records),
-            TAP_TEST(spawning), TAP_TEST(event_file), TAP_TEST(log_files), TAP_TEST(tokens),
-            TAP_TEST(tidy));
+            TAP_TEST(directories), TAP_TEST(redis_conf), TAP_TEST(proc_stat),
+            TAP_TEST(thread_outlives_the_first), TAP_TEST(records), TAP_TEST(spawning),
+            TAP_TEST(event_file), TAP_TEST(log_files), TAP_TEST(tokens), TAP_TEST(tidy));
 }
