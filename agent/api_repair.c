@@ -69,7 +69,8 @@ HANDLER(remove_data_post)
 HANDLER(check_data_post)
 {
     static const struct field fields[] = {{NULL}};
-    struct operation_start os = {.action = "check-data", .run = check_data_run};
+    struct operation_start os = {
+        .action = "check-data", .run = check_data_run, .kind = OPERATION_LOOK};
     int64_t operation = -1;
 
     if (body_check(rq->body, fields, pb) < 0)

@@ -52,6 +52,33 @@ static char *find_checker(const char *program)
     return NULL;
 }
 
+static bool must_end(struct operation *op)
+{
+    bool end;
+
+    pthread_mutex_lock(&op->agent->lock);
+    end = operation_must_end(op);
+    pthread_mutex_unlock(&op->agent->lock);
+    return end;
+}
+
+/* Was it asked to end? Then *pb says for what. */
+static bool is_given_up(const struct check *c, struct problem *pb)
+{
+    bool is_changed, end;
+
+    pthread_mutex_lock(&c->op->agent->lock);
+    is_changed = c->op->is_cancelled;
+    end = operation_must_end(c->op);
+    pthread_mutex_unlock(&c->op->agent->lock);
+    if (!end)
+        return false;
+    problem_set(pb, PROBLEM_BUSY, "check the data of %s: given up, since the %s", c->l.id,
+                is_changed ? "service is being changed" : "agent ends");
+    problem_advise(pb, "wait until that is over, then repeat");
+    return true;
+}
+
 /* --- the copy --- */
 
 static int copy_block(int in, int out, off_t left)
@@ -63,7 +90,7 @@ static int copy_block(int in, int out, off_t left)
 }
 
 /* As much as there is at this moment: whole commands, since redis writes them whole. */
-static int copy_file(const char *from, const char *to)
+static int copy_file(const struct check *c, const char *from, const char *to)
 {
     int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), n = 0;
@@ -73,7 +100,7 @@ static int copy_file(const char *from, const char *to)
     if (in < 0 || out < 0 || fstat(in, &st) < 0)
         n = -1;
     for (left = st.st_size; n >= 0 && left > 0; left -= n)
-        n = copy_block(in, out, left);
+        n = must_end(c->op) ? -1 : copy_block(in, out, left);
     if (in >= 0)
         close(in);
     if (out >= 0 && close(out) < 0)
@@ -98,7 +125,7 @@ static int take_line(const struct check *c, const char *line, size_t len)
         if (line[len - 1] == 'b')
             rc = link(from, to) == 0;
         else
-            rc = copy_file(from, to) == 0;
+            rc = copy_file(c, from, to) == 0;
         free(from);
         free(to);
     }
@@ -157,6 +184,8 @@ static int make_copy(const struct check *c, struct problem *pb)
             rc = copy_once(c, &err);
         if (rc == 1)
             return 0;
+        if (is_given_up(c, pb))
+            return -1;
         if (rc < 0)
             return problem_from_err(pb, PROBLEM_DIR_UNUSABLE, &err);
         time_sleep_ms(PAUSE_MS);
@@ -189,16 +218,6 @@ static int spawn_checker(const struct check *c, const char *manifest, const char
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
     return rc;
-}
-
-static bool must_end(struct operation *op)
-{
-    bool end;
-
-    pthread_mutex_lock(&op->agent->lock);
-    end = operation_must_end(op);
-    pthread_mutex_unlock(&op->agent->lock);
-    return end;
 }
 
 /* Its exit status; -1 when it was ended. */
@@ -242,10 +261,13 @@ static int run_checker(const struct check *c, const char *dir, struct problem *p
     } else {
         operation_report(c->op, -1, "%s to read all files", strrchr(c->checker, '/') + 1);
         status = await_checker(c->op, pid);
-        if (status < 0)
-            rc = problem_set(pb, PROBLEM_INTERNAL, "check the data of %s: given up", c->l.id);
-        else if (status > 0)
+        if (status > 0)
             rc = tell_unsound(c, output, pb);
+        else if (status < 0 && is_given_up(c, pb))
+            rc = -1;
+        else if (status < 0)
+            rc = problem_set(pb, PROBLEM_INTERNAL, "check the data of %s: %s was killed", c->l.id,
+                             c->checker);
     }
     unlink(output);
     free(output);

@@ -18,7 +18,7 @@
 #include "agent/stop.h"
 #include "agent/unit.h"
 
-enum { BACKOFF_MAX_S = 30, LASTED_MS = 60 * 1000, AUTOMATIC_END_MS = 5000 };
+enum { BACKOFF_MAX_S = 30, LASTED_MS = 60 * 1000 };
 
 static const char *const states[] = {
     [STATE_STOPPED] = "stopped",   [STATE_STARTING] = "starting", [STATE_RUNNING] = "running",
@@ -33,16 +33,8 @@ const char *service_state_name(enum service_state s)
 /* An attempt of the agent's own gives way to what somebody asks for. */
 static struct service *find_free(struct agent *a, const char *id)
 {
-    int64_t deadline = time_mono_ms() + AUTOMATIC_END_MS;
-    struct service *s;
-
-    while ((s = agent_service(a, id)) != NULL && s->op && s->op->is_automatic) {
-        s->op->is_cancelled = true;
-        pthread_cond_broadcast(&a->changed);
-        if (!cond_wait_until(&a->changed, &a->lock, deadline))
-            break;
-    }
-    return s;
+    operation_end(a, id, OPERATION_AUTOMATIC);
+    return agent_service(a, id);
 }
 
 static struct service *find_redis(struct agent *a, const char *id, struct problem *pb)
@@ -73,7 +65,7 @@ int service_start(struct agent *a, const char *id, bool allow_empty, int64_t *op
         return problem_set(pb, PROBLEM_INVALID, "allowEmpty is of no meaning for %s", id);
     if (s->kind == SERVICE_UNIT)
         return unit_start(a, s, operation, pb);
-    if (allow_empty && s->op && s->op->is_automatic) {
+    if (allow_empty && s->op && s->op->kind == OPERATION_AUTOMATIC) {
         s = find_free(a, id);
         if (!s)
             return problem_set(pb, PROBLEM_UNKNOWN_SERVICE, "%s is gone", id);
@@ -244,9 +236,11 @@ int services_revive(struct agent *a)
     for (size_t i = 0; i < a->n_services; i++) {
         struct service *s = a->services[i];
         struct operation_start os = {
-            .service = s, .action = "start", .run = start_run, .is_automatic = true};
+            .service = s, .action = "start", .run = start_run, .kind = OPERATION_AUTOMATIC};
         struct problem pb;
 
+        if (s->restart_at && s->op && s->op->kind == OPERATION_LOOK)
+            s->op->is_cancelled = true; /* its end wakes the loop */
         if (!s->restart_at || s->op || s->proc.pid || !s->wanted_up)
             continue;
         if (s->restart_at <= now) {

@@ -12,7 +12,7 @@
 #include "agent/clock.h"
 #include "agent/thread.h"
 
-enum { DRAIN_MS = 15 * 1000 };
+enum { DRAIN_MS = 15 * 1000, END_MS = 5000 };
 
 static const char *const states[] = {
     [OPERATION_RUNNING] = "running",
@@ -74,10 +74,10 @@ static void tell_failure(const struct operation *op, const struct problem *pb)
     struct event ev = {SEVERITY_WARNING, "request-refused", op->service_id, text,
                        pb->advice[0] ? pb->advice : NULL};
 
-    if (op->is_automatic)
+    if (op->kind == OPERATION_AUTOMATIC)
         agent_log(op->agent, LOG_ERROR, op->service_id, "%s%s%s", pb->detail,
                   pb->advice[0] ? "; " : "", pb->advice);
-    if (!op->is_automatic) {
+    if (op->kind != OPERATION_AUTOMATIC) {
         events_add(op->agent->events, &ev);
         agent_log(op->agent, LOG_WARNING, "rest", "%s", text);
     }
@@ -107,7 +107,7 @@ static struct operation *operation_new(struct agent *a, const struct operation_s
     op->action = os->action;
     op->run = os->run;
     op->allow_empty = os->allow_empty;
-    op->is_automatic = os->is_automatic;
+    op->kind = os->kind;
     snprintf(op->mode, sizeof op->mode, "%s", os->mode ? os->mode : "");
     op->percent = -1;
     op->started_ms = time_now_ms();
@@ -143,6 +143,19 @@ int64_t operation_begin(struct agent *a, const struct operation_start *os, struc
     trim(a);
     agent_changed(a);
     return op->id;
+}
+
+void operation_end(struct agent *a, const char *service_id, enum operation_kind kind)
+{
+    int64_t deadline = time_mono_ms() + END_MS;
+    struct service *s;
+
+    while ((s = agent_service(a, service_id)) != NULL && s->op && s->op->kind == kind) {
+        s->op->is_cancelled = true;
+        pthread_cond_broadcast(&a->changed);
+        if (!cond_wait_until(&a->changed, &a->lock, deadline))
+            break;
+    }
 }
 
 static struct json *to_json(const struct operation *op)

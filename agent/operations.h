@@ -1,6 +1,6 @@
 /*
- * Changes that take time. Each runs in a thread of its own, at most one per service; its outcome
- * stays readable until OPERATIONS_KEEP newer ones have come.
+ * What takes time: changes, and looks that give way to changes. Each runs in a thread of its own,
+ * at most one per service; its outcome stays readable until OPERATIONS_KEEP newer ones have come.
  */
 #pragma once
 
@@ -8,6 +8,12 @@
 #include "agent/problem.h"
 
 enum { OPERATIONS_KEEP = 256 };
+
+enum operation_kind {
+    OPERATION_ASKED_FOR,
+    OPERATION_AUTOMATIC, /* a start by the agent itself */
+    OPERATION_LOOK,      /* changes nothing */
+};
 
 enum operation_state { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
 
@@ -18,9 +24,9 @@ struct operation {
     char service_id[SERVICE_ID_MAX];
     const char *action; /* "start", "stop", "failover" */
     int (*run)(struct operation *op, struct problem *pb);
-    bool allow_empty;  /* start */
-    bool is_automatic; /* start by the agent itself */
-    char mode[16];     /* failover */
+    enum operation_kind kind;
+    bool allow_empty; /* start */
+    char mode[16];    /* failover */
 
     enum operation_state state;
     bool is_cancelled; /* end soon */
@@ -36,7 +42,8 @@ struct operation_start {
     struct service *service;
     const char *action;
     int (*run)(struct operation *op, struct problem *pb); /* in its own thread, without the lock */
-    bool allow_empty, is_automatic;
+    enum operation_kind kind;
+    bool allow_empty;
     const char *mode;
 };
 
@@ -45,6 +52,12 @@ struct operation_start {
  * another is: -1 and PROBLEM_BUSY. The lock is held.
  */
 int64_t operation_begin(struct agent *a, const struct operation_start *os, struct problem *pb);
+
+/*
+ * Asks the service's operation to end if it is of that kind, and waits until it has, 5 s at most.
+ * The lock is held, and given up meanwhile: the service may be gone afterwards.
+ */
+void operation_end(struct agent *a, const char *service_id, enum operation_kind kind);
 
 /* The document for GET /v1/operations/{n}; waits up to wait_ms for its end. The lock is not held.
  */

@@ -5,6 +5,7 @@
 
 #include "agent/handlers.h"
 #include "agent/lease.h"
+#include "agent/operations.h"
 
 #define SMALL ((size_t)64 << 10)
 #define DATA ((size_t)1 << 20)
@@ -32,10 +33,10 @@ static const struct route routes[] = {
     {"POST", "/v1/services/{id}/failover", failover_post, SMALL},
     {"POST", "/v1/services/{id}/data", data_post, DATA_BODY, .ignores_lease = true},
     {"POST", "/v1/services/{id}/wipe", wipe_post, SMALL},
-    {"POST", "/v1/services/{id}/check-data", check_data_post, SMALL},
+    {"POST", "/v1/services/{id}/check-data", check_data_post, SMALL, .ignores_lease = true},
     {"POST", "/v1/services/{id}/set-slot", set_slot_post, SMALL},
     {"POST", "/v1/services/{id}/move-keys", move_keys_post, SMALL},
-    {"POST", "/v1/services/{id}/count-keys", count_keys_post, DATA},
+    {"POST", "/v1/services/{id}/count-keys", count_keys_post, DATA, .ignores_lease = true},
     {"GET", "/v1/operations/{n}", operation_get, .query = {"wait"}},
     {"GET", "/v1/events", events_get, .query = {"after", "wait", "limit"}},
     {"PUT", "/v1/lease", lease_put, SMALL, .ignores_lease = true},
@@ -109,12 +110,18 @@ void reply_problem(struct reply *rp, const struct problem *pb)
     rp->content_type = "application/problem+json";
 }
 
-static int check_lease(struct agent *a, const struct route *route, const struct request *rq,
-                       struct problem *pb)
+/* Only the plan that has the lease changes something, and a look at the service gives way to it. */
+static int begin_change(struct agent *a, const struct route *route, const struct request *rq,
+                        struct problem *pb)
 {
     if (route->ignores_lease || strcmp(route->method, "GET") == 0)
         return 0;
-    return lease_check(a, rq->lease, pb);
+    if (lease_check(a, rq->lease, pb) < 0)
+        return -1;
+    pthread_mutex_lock(&a->lock);
+    operation_end(a, rq->param, OPERATION_LOOK);
+    pthread_mutex_unlock(&a->lock);
+    return 0;
 }
 
 void route_run(struct agent *a, const struct route *route, const struct request *rq,
@@ -122,7 +129,7 @@ void route_run(struct agent *a, const struct route *route, const struct request 
 {
     struct problem pb = {.code = PROBLEM_NONE};
 
-    if (query_check(rq, route->query, &pb) < 0 || check_lease(a, route, rq, &pb) < 0 ||
+    if (query_check(rq, route->query, &pb) < 0 || begin_change(a, route, rq, &pb) < 0 ||
         route->run(a, rq, rp, &pb) < 0) {
         reply_problem(rp, &pb);
         return;

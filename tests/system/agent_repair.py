@@ -1,16 +1,44 @@
 #!/usr/bin/env python3
 """What takes data away or moves it, at the agent: guards first, then each action twice."""
 import os
+import signal
 import subprocess
 
 import kvtest
 import tap
-from agentlab import ask, define, events, finish, operate, redis, register, service, start, stop
+from agentlab import ask, define, events, finish, operate, redis, register, service, start, stop, wait_operation
 from kvtest import wait_for
 
-lab = kvtest.Lab(dirs=(1, 1))
-one, two = lab.nodes
 NOBODY = "a" * 40
+CHECKER = """#!/bin/sh
+[ "$(cat %s)" != waits ] || exec sleep 60
+exec %s-check-aof "$@"
+"""
+
+
+class RepairLab(kvtest.Lab):
+    """The checker beside the store's program can be made to wait."""
+
+    def __init__(self):
+        super().__init__(dirs=(1, 1))
+        real = subprocess.check_output(["sh", "-c", "command -v redis-server || command -v valkey-server"], text=True).strip()
+        self.checker("works")
+        self.program = os.path.join(self.folder, os.path.basename(real))
+        os.symlink(real, self.program)
+        self.file(os.path.basename(real).partition("-")[0] + "-check-aof",
+                  CHECKER % (os.path.join(self.folder, "checker"), real.rpartition("-")[0]), 0o755)
+        for node in self.nodes:
+            node.boot_words = self.with_program(node.boot_words)
+
+    def with_program(self, words):
+        return lambda capacity: words(capacity) + ["-redis-server", self.program]
+
+    def checker(self, mode):
+        self.file("checker", mode + "\n")
+
+
+lab = RepairLab()
+one, two = lab.nodes
 
 
 def env_of(node, name):
@@ -85,6 +113,32 @@ def checks_data():
     tap.contains(op["problem"]["detail"], "damaged", "detail")
 
 
+def gives_way():
+    """A check goes on beside the plan of another, and ends when its service is changed or has died"""
+    path, lease = "/v1/services/rg1-rn1", {"owner": "a@b#1", "plan": 1, "epoch": 1}
+    lab.checker("waits")
+    ask(one, "PUT", "/v1/lease", dict(lease, ttlMs=60000))
+    begun = ask(one, "POST", path + "/check-data", {}, 202)["operation"]
+    ask(one, "POST", path + "/count-keys", {})
+    ask(one, "POST", path + "/stop", {}, 409, "leased")
+    tap.equal(service(one, "rg1-rn1")["busy"], "check-data", "what is under way")
+    ask(one, "DELETE", "/v1/lease", lease)
+    stop(one, "rg1-rn1")
+    op = wait_operation(one, begun)
+    tap.equal((op["state"], (op["problem"] or {}).get("code")), ("failed", "busy"), "the check")
+    tap.contains(op["problem"]["detail"], "is being changed", "detail")
+    start(one, "rg1-rn1")
+    begun = ask(one, "POST", path + "/check-data", {}, 202)["operation"]
+    wait_for(lambda: service(one, "rg1-rn1")["busy"] == "check-data", "it is under way")
+    pid = service(one, "rg1-rn1")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: service(one, "rg1-rn1")["state"] == "running" and service(one, "rg1-rn1")["pid"] != pid, "it runs again")
+    tap.equal(wait_operation(one, begun)["state"], "failed", "the second check")
+    lab.checker("works")
+    wait_for(lambda: not service(one, "rg1-rn1")["busy"], "nothing is under way")
+    operate(one, path + "/check-data")
+
+
 def wipes():
     """Only what does not run, and never what keeps the data"""
     path = "/v1/services/rg1-rn1/wipe"
@@ -131,4 +185,4 @@ def removes_leftovers():
 
 
 if __name__ == "__main__":
-    tap.main([forms, moves_a_slot, checks_data, wipes, removes_leftovers], finish(lab))
+    tap.main([forms, moves_a_slot, checks_data, gives_way, wipes, removes_leftovers], finish(lab))
