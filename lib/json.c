@@ -394,10 +394,10 @@ int64_t json_value_int(const struct json *j, int64_t def)
     n = citem(j)->valuedouble;
     if (isnan(n))
         return def;
-    if (n >= 9223372036854775807.0)
-        return INT64_MAX;
-    if (n <= -9223372036854775808.0)
-        return INT64_MIN;
+    if (n > (double)JSON_INT_MAX)
+        return JSON_INT_MAX;
+    if (n < (double)-JSON_INT_MAX)
+        return -JSON_INT_MAX;
     return (int64_t)n;
 }
 

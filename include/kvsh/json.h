@@ -42,7 +42,12 @@ void json_push(struct json *arr, struct json *value);
 void json_push_str(struct json *arr, const char *s);
 void json_unset(struct json *obj, const char *key);
 
-/* Getters. Strings and values are borrowed from j. */
+/*
+ * Getters. Strings and values are borrowed from j. Integers are those that JSON carries exactly
+ * (RFC 8259, 6); what lies beyond is the nearest of them, so that a file or an answer with a wild
+ * number leaves room for arithmetic.
+ */
+#define JSON_INT_MAX (INT64_C(1) << 53)
 struct json *json_get(const struct json *obj, const char *key); /* NULL when absent */
 const char *json_str(const struct json *obj, const char *key);  /* NULL when absent or no string */
 int64_t json_int(const struct json *obj, const char *key, int64_t def);

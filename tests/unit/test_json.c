@@ -124,8 +124,8 @@ static void getters_trust_nothing(void)
     is_str(json_str(j, "S"), NULL); /* names are told apart by case */
     is_int(json_int(j, "n", -1), 7);
     is_int(json_int(j, "s", -1), -1);
-    is_int(json_int(j, "huge", -1), INT64_MAX);
-    is_int(json_int(j, "low", -1), INT64_MIN);
+    is_int(json_int(j, "huge", -1), JSON_INT_MAX);
+    is_int(json_int(j, "low", -1), -JSON_INT_MAX);
     ok(json_bool(j, "b", false));
     ok(json_bool(j, "s", true));
     ok(!json_bool(NULL, "b", false));
