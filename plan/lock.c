@@ -103,6 +103,7 @@ static bool find_starting(struct journal *j, struct holder *h)
     while (fd >= 0 && h->plan_id == 0) {
         lock.l_type = F_WRLCK;
         lock.l_len = 0; /* to the end */
+        lock.l_pid = 0; /* as asking demands, and the answer sets */
         if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
             break;
         p = (struct plan){0};

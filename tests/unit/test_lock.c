@@ -93,6 +93,31 @@ static void a_holder_without_a_plan_is_given_a_moment(void)
     bench_end(&b);
 }
 
+/* Its runner has the locks and is not RUNNING yet; a plan that changes nothing runs beside it. */
+static void a_plan_that_is_being_started_has_a_name(void)
+{
+    struct plan_lock beside = {.fd = -1}, one = {.fd = -1}, two = {.fd = -1};
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    struct bench b;
+    int64_t id;
+
+    bench_begin(&b);
+    plan_of(&p, VERB_VERIFY_DATA, 1, 1, NULL);
+    ok(journal_plan_create(b.journal, &p, &err) == 0);
+    ok(lock_plan(&beside, b.journal, p.id, &err) == 0);
+    id = stored_plan(&b, 1, 1, NULL);
+    ok(lock_store(&one, b.journal, 0, &err) == 0);
+    ok(lock_plan(&one, b.journal, id, &err) == 0);
+    ok(lock_store(&two, b.journal, 0, &err) < 0);
+    is_int(err.code, ERR_LOCKED);
+    is_str(err.text, "plan 2, Start RepNodes (2), is just being started");
+    lock_release(&one);
+    lock_release(&beside);
+    plan_release(&p);
+    bench_end(&b);
+}
+
 /* A child that takes the store's lock, lets `ready` know, and keeps it for ms. */
 static pid_t hold_elsewhere(struct bench *b, int ms)
 {
@@ -293,7 +318,8 @@ static void one_of_two_gets_it(void)
 int main(void)
 {
     TAP_RUN(TAP_TEST(a_lock_excludes), TAP_TEST(the_refused_one_reads_who),
-            TAP_TEST(a_holder_without_a_plan_is_given_a_moment), TAP_TEST(waiting_gets_it),
+            TAP_TEST(a_holder_without_a_plan_is_given_a_moment),
+            TAP_TEST(a_plan_that_is_being_started_has_a_name), TAP_TEST(waiting_gets_it),
             TAP_TEST(waiting_can_be_given_up), TAP_TEST(death_frees_it),
             TAP_TEST(an_exec_does_not_keep_it), TAP_TEST(one_of_two_gets_it));
 }
