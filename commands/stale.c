@@ -54,7 +54,8 @@ static int make_anew(struct session *s, const struct plan *p, const struct plan_
     struct connection *cn = e ? session_connection(s, err) : NULL;
     struct intent in = {
         .verb = p->verb, .args = p->args, .force = true, .confirmed = o->confirm != NULL};
-    struct plan fresh = {.id = p->id, .verb = p->verb, .args = p->args, .force = true};
+    struct plan fresh = {
+        .id = p->id, .verb = p->verb, .args = p->args, .force = true, .reason = o->reason};
     struct findings f = {0};
     int rc = -1;
 

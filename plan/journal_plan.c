@@ -208,7 +208,8 @@ static int replace_tasks(struct journal *j, const struct plan *p, struct err *er
     if (db_run(st, err) < 0)
         return -1;
     st = db_prepare(j->db,
-                    "UPDATE plan SET digest = :digest, notes = :notes, observed = :observed"
+                    "UPDATE plan SET digest = :digest, notes = :notes, observed = :observed,"
+                    " force = :force, confirmed = :confirmed, reason = coalesce(:reason, reason)"
                     " WHERE id = :id",
                     err);
     if (st == NULL)
@@ -217,6 +218,9 @@ static int replace_tasks(struct journal *j, const struct plan *p, struct err *er
     db_bind_str(st, ":digest", p->digest);
     bind_notes(st, p);
     bind_json(st, ":observed", p->observed);
+    db_bind_int(st, ":force", p->force);
+    db_bind_int(st, ":confirmed", p->confirmed);
+    bind_masked(st, ":reason", p->reason);
     if (db_run(st, err) < 0 || put_tasks(j, p, err) < 0)
         return -1;
     return put_event(j, &ev, 0, err);

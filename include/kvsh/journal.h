@@ -63,7 +63,8 @@ int journal_adopt_docs(struct journal *j, const struct json *docs, int64_t versi
  * created_ms, user when NULL and, when p->name is NULL, the default name "TITLE (ID)". Consumes the
  * next id only when it succeeds. */
 int journal_plan_create(struct journal *j, struct plan *p, struct err *err);
-/* Replaces the tasks of a plan never started (stale preview, expanded anew). */
+/* Replaces the tasks of a plan never started (stale preview, expanded anew), and whether it is
+ * forced. */
 int journal_plan_replace_tasks(struct journal *j, const struct plan *p, struct err *err);
 /* Loads plan and tasks into *p (zero-initialised; released again on failure). ERR_INPUT "plan 7
  * does not exist". */

@@ -321,6 +321,14 @@ static void tasks_are_replaced_before_the_start_only(void)
     ok(journal_plan_load(b.journal, id, &q, &err) == 0);
     is_int(q.n_tasks, 5);
     is_str(q.digest, "fedcba9876543210");
+    ok(!q.force && !q.confirmed);
+    plan_release(&q);
+    p.force = p.confirmed = true; /* made anew by plan execute -force */
+    p.reason = "the rack is on fire";
+    ok(journal_plan_replace_tasks(b.journal, &p, &err) == 0);
+    ok(journal_plan_load(b.journal, id, &q, &err) == 0);
+    ok(q.force && q.confirmed);
+    is_str(q.reason, "the rack is on fire");
     plan_release(&q);
     ok(journal_plan_move(b.journal, id, PLAN_RUNNING, NULL, &err) == 0);
     ok(journal_plan_move(b.journal, id, PLAN_INTERRUPTED, NULL, &err) == 0);
