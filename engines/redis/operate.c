@@ -355,6 +355,14 @@ static void check_zones(const struct json *zones, const struct cluster *c, struc
                          heir->id, unseen);
             findings_remedy(f, "cut the zone off first, or wait until its failure is noticed");
         }
+        if (heir != NULL && !redis_is_whole(heir)) {
+            findings_add(f, SEVERITY_CONFIRM, "last-copy", heir->id,
+                         "%s has no whole copy of %s (at %lld, %lld keys): what it lacks would be "
+                         "lost for good",
+                         heir->id, shard, (long long)heir->sequence,
+                         (long long)json_int(redis_live(heir), "keys", 0));
+            findings_remedy(f, "bring another service of %s back first: 'plan recover'", shard);
+        }
         if (heir != NULL)
             continue;
         findings_add(f, SEVERITY_BLOCK, "last-copy", shard,

@@ -138,6 +138,8 @@ const char *redis_dir_state(const struct cluster *c, const struct service *s);
 bool redis_dir_is_bad(const struct cluster *c, const struct service *s);
 /* One failure takes both: the same storage node, or the same zone of a store of several. */
 bool redis_same_domain(const struct cluster *c, const struct service *a, const struct service *b);
+/* Has the replica been filled, as of some moment? */
+bool redis_is_whole(const struct service *s);
 /* Copies of the shard that serve or are in step, without those selected (NULL: none). */
 size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel);
 

@@ -138,6 +138,18 @@ static bool is_good_copy(const struct service *s)
     return s->status == STATUS_RUNNING && !json_bool(redis_live(s), "syncInProgress", false);
 }
 
+/* One that has had its link in this life of the process has everything as of then; without writes
+ * that may be at 0. */
+bool redis_is_whole(const struct service *s)
+{
+    const struct json *live = redis_live(s);
+
+    if (live == NULL || json_bool(live, "syncInProgress", false))
+        return false;
+    return s->sequence > 0 || json_bool(live, "linkUp", false) ||
+           json_int(live, "linkDownS", -1) >= 0;
+}
+
 size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel)
 {
     size_t n = 0;

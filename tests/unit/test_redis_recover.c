@@ -324,6 +324,18 @@ static void other_plans(void)
          "\"type\":\"primary\"}]}",
          "zone sn1 zn2;" DOWN("rg1-rn1") ";" DOWN("rg2-rn1") ";" DOWN("rg3-rn1"), SEVERITY_NOTE,
          "takeover rg1-rn2 | declare-zone zn2", NULL},
+        {"a zone is lost, and what is left of a shard was never in step", VERB_FAILOVER,
+         "{\"zones\":[{\"zone\":\"zn2\",\"type\":\"offline-secondary\"},{\"zone\":\"zn1\","
+         "\"type\":\"primary\"}]}",
+         "zone sn1 zn2;" DOWN("rg1-rn1") ";" DOWN("rg2-rn1") ";" DOWN("rg3-rn1") ";" DOWN(
+             "rg1-rn3") ";rg1-rn2 .linkUp false;rg1-rn2 .offset 0;rg1-rn2 .keys 0",
+         SEVERITY_CONFIRM, NULL, "rg1-rn2 has no whole copy of rg1"},
+        {"a zone is lost before anything was written", VERB_FAILOVER,
+         "{\"zones\":[{\"zone\":\"zn2\",\"type\":\"offline-secondary\"},{\"zone\":\"zn1\","
+         "\"type\":\"primary\"}]}",
+         "zone sn1 zn2;" DOWN("rg1-rn1") ";" DOWN("rg2-rn1") ";" DOWN("rg3-rn1") ";" DOWN(
+             "rg1-rn3") ";rg1-rn2 .linkUp false;rg1-rn2 .linkDownS 3;rg1-rn2 .offset 0",
+         SEVERITY_NOTE, "takeover rg1-rn2 | declare-zone zn2", NULL},
         {"a zone that answers", VERB_FAILOVER,
          "{\"zones\":[{\"zone\":\"zn2\",\"type\":\"offline-secondary\"},{\"zone\":\"zn1\","
          "\"type\":\"primary\"}]}",
