@@ -134,6 +134,7 @@ struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err)
            time_mono_ms() < deadline && !runner_stop_requested())
         time_sleep_ms(NAP_MS);
     k->lease.takeover = NULL; /* said once, it must not be said again by a renewal */
+    k->lease.held = rc == 0;
     if (rc == 0)
         rc = start_thread(k, err);
     if (rc == 0)

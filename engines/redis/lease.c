@@ -6,7 +6,7 @@
 
 #include "kvsh/fs.h"
 
-enum { CONNECT_MS = 1000, ANSWER_MS = 3000, ALL_MS = 5000, FIRST_MS = 10000 };
+enum { CONNECT_MS = 1000, ANSWER_MS = 3000, ALL_MS = 5000, FIRST_MS = 5000 };
 
 /* One agent that is asked. */
 struct place {
@@ -70,8 +70,10 @@ static struct http_request request_to(const struct place *p, const char *method,
 
 enum { GRANTED, SILENT, REFUSED };
 
-/* What one agent made of it. An agent that is no agent, or too old for leases, is as silent. */
-static int judge(const struct http_response *resp, const struct place *p, struct err *err)
+/* What one agent made of it. An agent that is no agent, or too old for leases, is as silent; so is
+ * one that does not let us in any more, once the lease is held. */
+static int judge(const struct http_response *resp, const struct place *p, bool held,
+                 struct err *err)
 {
     const struct rest r = {.method = "PUT", .who = p->id};
     struct err why = ERR_INIT;
@@ -80,7 +82,7 @@ static int judge(const struct http_response *resp, const struct place *p, struct
         return SILENT;
     if (rest_decode(resp, &r, NULL, &why) == 0)
         return GRANTED;
-    if (why.code != ERR_LOCKED && why.code != ERR_DENIED)
+    if (why.code != ERR_LOCKED && (why.code != ERR_DENIED || held))
         return SILENT;
     *err = why;
     return REFUSED;
@@ -88,28 +90,34 @@ static int judge(const struct http_response *resp, const struct place *p, struct
 
 struct question {
     const char *method, *body;
+    bool held; /* of a PUT: the lease is renewed */
 };
 
 /* The answers of several agents as they come. */
 struct round {
     const struct place *places;
-    int verdict;
+    bool held;
+    int verdict;     /* SILENT until one answers; a refusal counts before all else */
     struct err *err; /* NULL: nobody minds */
 };
 
 static void take_answer(void *arg, size_t i, struct http_response *resp)
 {
     struct round *r = arg;
+    int verdict;
 
-    if (r->err != NULL && r->verdict != REFUSED && judge(resp, &r->places[i], r->err) == REFUSED)
-        r->verdict = REFUSED;
+    if (r->err == NULL || r->verdict == REFUSED)
+        return;
+    verdict = judge(resp, &r->places[i], r->held, r->err);
+    if (verdict != SILENT)
+        r->verdict = verdict;
 }
 
 /* All from the given place on. */
 static int ask_all(struct connection *cn, const struct places *p, const struct question *q,
                    size_t from, struct err *err)
 {
-    struct round round = {.places = p->v + from, .verdict = GRANTED, .err = err};
+    struct round round = {.places = p->v + from, .held = q->held, .verdict = SILENT, .err = err};
     struct http_request *reqs = xcalloc(p->n + 1, sizeof *reqs);
     const struct http_batch batch = {
         .reqs = reqs, .n = p->n - from, .deadline_ms = ALL_MS, .done = take_answer, .arg = &round};
@@ -128,27 +136,28 @@ static void give_back(struct connection *cn, const struct places *p, const struc
 
     end.release = true;
     body = claim_text(&end);
-    ask_all(cn, p, &(struct question){"DELETE", body}, 0, NULL);
+    ask_all(cn, p, &(struct question){.method = "DELETE", .body = body}, 0, NULL);
     free(body);
 }
 
 /*
  * The agents one by one, until the first that answers: of two plans that come at the same moment it
- * lets one pass, and the other has taken nothing yet. *next is the place behind it.
+ * lets one pass, and the other has taken nothing yet. *next is the place behind it. Where many are
+ * silent the time for that is over before all have been asked.
  */
-static int take_first(struct connection *cn, const struct places *p, const char *body, size_t *next,
-                      struct err *err)
+static int take_first(struct connection *cn, const struct places *p, const struct question *q,
+                      size_t *next, struct err *err)
 {
     int64_t deadline = time_mono_ms() + FIRST_MS;
     int verdict = SILENT;
 
     for (*next = 0; *next < p->n && verdict == SILENT && time_mono_ms() < deadline; (*next)++) {
-        struct http_request req = request_to(&p->v[*next], "PUT", body);
+        struct http_request req = request_to(&p->v[*next], q->method, q->body);
         struct http_response resp = {0};
         struct err ignored = ERR_INIT;
 
         http_perform(cn->http, &req, &resp, &ignored);
-        verdict = judge(&resp, &p->v[*next], err);
+        verdict = judge(&resp, &p->v[*next], q->held, err);
         http_response_release(&resp);
     }
     return verdict;
@@ -159,8 +168,9 @@ int redis_lease(struct connection *cn, const struct json *docs, const struct lea
 {
     struct places p = places_of(docs);
     char *body = claim_text(l);
+    const struct question q = {.method = "PUT", .body = body, .held = l->held};
     size_t next = 0;
-    int verdict = GRANTED;
+    int verdict = GRANTED, rest;
 
     if (p.n == 0)
         goto out; /* no node is declared yet: there is nothing to cross */
@@ -168,12 +178,13 @@ int redis_lease(struct connection *cn, const struct json *docs, const struct lea
         give_back(cn, &p, l);
         goto out;
     }
-    verdict = take_first(cn, &p, body, &next, err);
-    if (verdict == GRANTED) {
-        verdict = ask_all(cn, &p, &(struct question){"PUT", body}, next, err);
-        if (verdict == REFUSED)
-            give_back(cn, &p, l);
-    } else if (verdict == SILENT) {
+    verdict = take_first(cn, &p, &q, &next, err);
+    rest = verdict == REFUSED ? SILENT : ask_all(cn, &p, &q, next, err);
+    if (rest != SILENT)
+        verdict = rest;
+    if (rest == REFUSED)
+        give_back(cn, &p, l);
+    if (verdict == SILENT) {
         err_set(err, ERR_UNREACHABLE,
                 "no agent of the store answers, so this plan cannot take its lease");
         err_advise(err, "'ping' tells which nodes are reachable");

@@ -81,6 +81,7 @@ struct lease {
     int64_t plan, epoch; /* epoch: the attempt; a later one ends an earlier one */
     int ttl_ms;
     const char *takeover; /* the reason for taking it from somebody else, or NULL */
+    bool held;            /* it was taken before: renew it */
     bool release;         /* give it back instead */
 };
 
