@@ -427,7 +427,7 @@ static void thread_outlives_the_first(void)
         outlived_by_a_thread(ends);
     close(ends[0]);
     for (int i = 0; i < 500 && !first_thread_ended(p.pid, &stat); i++)
-        usleep(10000);
+        time_sleep_ms(10);
     p.start_ticks = stat.start_ticks;
     snprintf(p.boot_id, sizeof p.boot_id, "%s", proc_boot_id());
     ok(stat.state == 'Z' && stat.threads == 2);
@@ -435,7 +435,7 @@ static void thread_outlives_the_first(void)
     is_int(proc_reap(&p), -1);
     close(ends[1]);
     for (int i = 0; i < 500 && proc_is_alive(&p); i++)
-        usleep(10000);
+        time_sleep_ms(10);
     ok(!proc_is_alive(&p));
     is_int(proc_reap(&p), 0);
 }
