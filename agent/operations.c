@@ -114,12 +114,20 @@ static struct operation *operation_new(struct agent *a, const struct operation_s
     return op;
 }
 
+/* Does it what os asks for? A graceful failover is no takeover, emptying keeps the identity or does
+ * not. */
+static bool is_same(const struct operation *op, const struct operation_start *os)
+{
+    return strcmp(op->action, os->action) == 0 && op->allow_empty == os->allow_empty &&
+           strcmp(op->mode, os->mode ? os->mode : "") == 0;
+}
+
 int64_t operation_begin(struct agent *a, const struct operation_start *os, struct problem *pb)
 {
     struct operation *op = os->service->op;
     int rc;
 
-    if (op && strcmp(op->action, os->action) == 0 && op->allow_empty == os->allow_empty)
+    if (op && is_same(op, os))
         return op->id;
     if (op) {
         problem_set(pb, PROBLEM_BUSY, "%s of %s is under way", op->action, os->service->id);

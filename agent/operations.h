@@ -26,7 +26,7 @@ struct operation {
     int (*run)(struct operation *op, struct problem *pb);
     enum operation_kind kind;
     bool allow_empty; /* start */
-    char mode[16];    /* failover */
+    char mode[16];    /* failover, wipe */
 
     enum operation_state state;
     bool is_cancelled; /* end soon */
@@ -48,8 +48,8 @@ struct operation_start {
 };
 
 /*
- * Begins one and returns its number. When the same action is under way already, its number; when
- * another is: -1 and PROBLEM_BUSY. The lock is held.
+ * Begins one and returns its number. When the same action in the same mode is under way already,
+ * its number; when another is: -1 and PROBLEM_BUSY. The lock is held.
  */
 int64_t operation_begin(struct agent *a, const struct operation_start *os, struct problem *pb);
 

@@ -2,6 +2,7 @@
  * files. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include "agent/launch.h"
 #include "agent/logrules.h"
 #include "agent/member.h"
+#include "agent/operations.h"
 #include "agent/routes.h"
 #include "agent/services.h"
 #include "agent/watch.h"
@@ -503,6 +505,45 @@ static void spawning(void)
     free(record);
 }
 
+static atomic_bool operation_may_end;
+
+static int wait_to_end(struct operation *op, struct problem *pb)
+{
+    (void)op;
+    (void)pb;
+    while (!operation_may_end)
+        time_sleep_ms(5);
+    return 0;
+}
+
+/* Who asks for the same joins what is under way; who asks for another thing must wait. */
+static void operations_by_mode(void)
+{
+    struct agent a = {
+        .wake_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct service s = {.id = "rg1-rn1"};
+    struct operation_start os = {.service = &s, .action = "wipe", .run = wait_to_end, .mode = ""};
+    struct problem pb = {.code = PROBLEM_NONE};
+    int64_t id;
+
+    pthread_mutex_lock(&a.lock);
+    id = operation_begin(&a, &os, &pb);
+    ok(id > 0);
+    os.mode = NULL;
+    is_int(operation_begin(&a, &os, &pb), id);
+    os.mode = "identity";
+    is_int(operation_begin(&a, &os, &pb), -1);
+    is_int(pb.code, PROBLEM_BUSY);
+    operation_may_end = true;
+    while (a.running_operations > 0)
+        pthread_cond_wait(&a.changed, &a.lock);
+    is_int(operation_begin(&a, &os, &pb), id + 1);
+    while (a.running_operations > 0)
+        pthread_cond_wait(&a.changed, &a.lock);
+    operations_free(&a);
+    pthread_mutex_unlock(&a.lock);
+}
+
 static void add_event(struct events *e, const char *text)
 {
     struct event ev = {SEVERITY_INFO, "test", "x", text, NULL};
@@ -593,5 +634,6 @@ int main(void)
             TAP_TEST(route_finding), TAP_TEST(route_documents), TAP_TEST(problems), TAP_TEST(rules),
             TAP_TEST(directories), TAP_TEST(redis_conf), TAP_TEST(proc_stat),
             TAP_TEST(thread_outlives_the_first), TAP_TEST(records), TAP_TEST(spawning),
-            TAP_TEST(event_file), TAP_TEST(log_files), TAP_TEST(tokens), TAP_TEST(tidy));
+            TAP_TEST(operations_by_mode), TAP_TEST(event_file), TAP_TEST(log_files),
+            TAP_TEST(tokens), TAP_TEST(tidy));
 }
