@@ -223,6 +223,8 @@ void redis_explain(const struct task *t, const struct cluster *c,
 /* --- task_*.c, data.c --- */
 
 int redis_check_fresh(const struct service *s, struct err *err);
+/* Data of service id that lies where it does not belong: may it go, as things are now? */
+int redis_check_leftover(const struct cluster *c, const char *id, struct err *err);
 
 int redis_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
 enum settled redis_settled(struct connection *cn, const struct task *t, struct perform *p,

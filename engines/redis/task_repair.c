@@ -167,6 +167,19 @@ static enum settled undefined(struct doing *d, struct err *err)
     return find_stranger(d, n) == NULL ? SETTLED_YES : SETTLED_NO;
 }
 
+int redis_check_leftover(const struct cluster *c, const char *id, struct err *err)
+{
+    const struct service *s = cluster_service(c, id);
+
+    if (s == NULL || s->shard == NULL || redis_good_copies(c, s->shard, NULL) > 0)
+        return 0;
+    err_set(err, ERR_FAILED,
+            "what is left of %s is not removed: no copy of %s is live now, it may "
+            "be the only good one",
+            id, s->shard);
+    return err_advise(err, "bring a copy of %s back first: 'plan recover'", s->shard);
+}
+
 static int do_remove_data(struct doing *d, struct err *err)
 {
     struct node *n = find_node(d, err);
@@ -174,7 +187,7 @@ static int do_remove_data(struct doing *d, struct err *err)
     struct json *body;
     int rc;
 
-    if (n == NULL)
+    if (n == NULL || (!d->p->force && redis_check_leftover(&d->c, d->t->target, err) != 0))
         return -1;
     body = json_object();
     json_set_str(body, "storageDir", json_str(d->t->args, "storageDir"));

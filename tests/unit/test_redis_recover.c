@@ -355,6 +355,32 @@ static void other_plans(void)
         run_expansion(&cases[i]);
 }
 
+/* A plan that is taken up again meets a store that is not the one it was made for. */
+static void leftovers_are_looked_at_again(void)
+{
+    static const struct {
+        const char *changes, *id;
+        bool may_go;
+    } cases[] = {
+        {"", "rg1-rn1", true},
+        {"", "rg9-rn1", true},
+        {DOWN("rg1-rn1") ";" DOWN("rg1-rn2"), "rg1-rn1", true},
+        {DOWN("rg1-rn1") ";" DOWN("rg1-rn2") ";" DOWN("rg1-rn3"), "rg1-rn1", false},
+        {DOWN("rg1-rn1") ";" DOWN("rg1-rn2") ";rg1-rn3 .syncInProgress true", "rg1-rn1", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = ERR_INIT;
+        struct world w;
+
+        world_make(&w);
+        world_change(&w, cases[i].changes);
+        world_observe(&w);
+        is_int(redis_check_leftover(&w.c, cases[i].id, &err), cases[i].may_go ? 0 : -1);
+        world_release(&w);
+    }
+}
+
 /* Two of three primaries out: no majority that could vote. */
 static void a_vote_needs_a_majority(void)
 {
@@ -453,6 +479,7 @@ static void a_member_that_is_gone(void)
 int main(void)
 {
     TAP_RUN(TAP_TEST(recovery), TAP_TEST(the_only_good_copy), TAP_TEST(remedies),
-            TAP_TEST(other_plans), TAP_TEST(a_vote_needs_a_majority),
-            TAP_TEST(units_are_left_alone), TAP_TEST(a_member_that_is_gone));
+            TAP_TEST(other_plans), TAP_TEST(leftovers_are_looked_at_again),
+            TAP_TEST(a_vote_needs_a_majority), TAP_TEST(units_are_left_alone),
+            TAP_TEST(a_member_that_is_gone));
 }
