@@ -38,14 +38,25 @@ static const struct json *myself(const struct service *s)
     return redis_member(s, json_str(redis_live(s), "nodeId"));
 }
 
-static bool owns_slot(const struct service *s, int slot)
+static bool has_slot(const struct json *member, int slot)
 {
-    JSON_FOREACH (range, json_get(myself(s), "slots")) {
+    JSON_FOREACH (range, json_get(member, "slots")) {
         if (slot >= json_value_int(json_at(range, 0), -1) &&
             slot <= json_value_int(json_at(range, 1), -2))
             return true;
     }
     return false;
+}
+
+static bool owns_slot(const struct service *s, int slot)
+{
+    return has_slot(myself(s), slot);
+}
+
+/* Does s know that o owns it? */
+static bool knows_owner(const struct service *s, const struct service *o, int slot)
+{
+    return has_slot(redis_member(s, json_str(redis_live(o), "nodeId")), slot);
 }
 
 static const struct json *open_flag(const struct service *s, int slot)
@@ -184,15 +195,71 @@ static int await_epoch(struct tidying *t, const struct service *from, const stru
     return rc;
 }
 
+/*
+ * While a slot is importing, redis does not listen to who owns it: when the owner's shard has a new
+ * primary, the target knows no owner, and takes no keys. Without the flag it hears of the new one.
+ */
+static int await_owner_known(struct tidying *t, const struct service *from,
+                             const struct service *to, struct err *err)
+{
+    struct doing look = {.cn = t->d->cn, .t = t->d->t, .p = t->d->p};
+    const char *why =
+        arena_printf(&t->d->c.arena, "%s to hear that %s owns the hash slot", to->id, from->id);
+    int64_t since = time_mono_ms();
+    int rc = set_slot(t, to, "stable", NULL, err) == 0 ? 1 : -1;
+
+    while (rc > 0) {
+        const struct service *f, *o;
+
+        if (doing_look(&look, err) != 0) {
+            rc = -1;
+            break;
+        }
+        f = cluster_service(&look.c, from->id);
+        o = cluster_service(&look.c, to->id);
+        if (f != NULL && o != NULL && knows_owner(o, f, t->slot))
+            rc = 0;
+        else if (time_mono_ms() - since > SETTLE_MS)
+            rc = err_set(err, ERR_FAILED, "waited %d s in vain for %s", SETTLE_MS / 1000, why);
+        else if (doing_pause(&look, -1, why, err) != 0)
+            rc = -1;
+    }
+    cluster_release(&look.c);
+    return rc;
+}
+
+/* Who loses a slot deletes what it holds of it, and only the owner's own agent would refuse. A new
+ * primary of the owner's shard knows of no move: it takes writes while the others are waited for.
+ */
+static int check_moved(struct tidying *t, const struct service *from, const struct service *to,
+                       struct err *err)
+{
+    int64_t keys;
+
+    if (count_keys(t, from, &keys, err) != 0)
+        return -1;
+    if (keys == 0)
+        return 0;
+    err_set(err, ERR_FAILED,
+            "it is not given to %s: %s holds %lld of its keys again, the primary of %s has changed "
+            "meanwhile",
+            to->id, from->id, (long long)keys, from->shard);
+    return err_advise(err, "'verify configuration' shows who is primary now");
+}
+
 /* The owner gives the slot away. Clients find each key all the time, and what the owner has counts.
  */
 static int move_slot(struct tidying *t, const struct service *from, const struct service *to,
                      struct err *err)
 {
+    if (from == t->owner && !knows_owner(to, from, t->slot) &&
+        await_owner_known(t, from, to, err) != 0)
+        return -1;
     if (set_slot(t, to, "importing", from, err) != 0 ||
         set_slot(t, from, "migrating", to, err) != 0 ||
         move_keys(t, from, to, RIVAL_REPLACE, err) != 0 || await_epoch(t, from, to, err) != 0 ||
-        set_slot(t, to, "node", to, err) != 0 || set_slot(t, from, "node", to, err) != 0)
+        check_moved(t, from, to, err) != 0 || set_slot(t, to, "node", to, err) != 0 ||
+        set_slot(t, from, "node", to, err) != 0)
         return -1;
     return 0;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """plan cleanup on a real store: definitions that removed services left behind, and keys on both sides of a hash slot."""
 import os
+import signal
 import threading
 import time
 
@@ -248,6 +249,37 @@ def brings_slots_back():
     clean()
 
 
+def gives_up_when_the_owner_changes():
+    """The owner's replica takes over when its last key has just moved: what clients write there is not deleted"""
+    slot = Slot("upset")
+    slot.source.call("EVAL", "for i = 1, 30000 do redis.call('SET', KEYS[1] .. 'x' .. i, 'old') end", 1, "{upset}")
+    slot.open()
+    slot.move(slot.keys[:10])
+    replica = [s for s in lab.services().values() if s.get("redis") and
+               s["redis"].get("primaryId") == slot.home["nodeId"]][0]
+    heir = Redis(replica["port"], lab.password())
+    third = [n for n in lab.nodes if n not in (slot.home["on"], slot.other["on"])][0]
+    cleanup = lab.spawn("plan cleanup -wait")
+    wait_for(lambda: slot.at_other() > 1000, "keys move", every=0.01)
+    third.agent.send_signal(signal.SIGSTOP)  # asking all nodes takes its time
+    try:
+        wait_for(lambda: slot.source.call("CLUSTER", "COUNTKEYSINSLOT", slot.slot) == 0, "all have moved", every=0.01)
+        time.sleep(0.5)
+        heir.call("CLUSTER", "FAILOVER", "TAKEOVER")
+        wait_for(lambda: heir.call("ROLE")[0] == "master", "it has taken over", every=0.01)
+        heir.call("SET", "{upset}new", "precious")
+        said = cleanup.communicate(timeout=120)[0]
+    finally:
+        third.agent.send_signal(signal.SIGCONT)
+    tap.equal(cleanup.returncode, 1, "status of the plan:\n" + said)
+    tap.contains(said, "holds 1 of its keys again", "what is wrong")
+    tap.equal(heir.call("GET", "{upset}new"), "precious", "what was written meanwhile")
+    lab.kvsh("plan execute -last -wait")
+    tap.equal(heir.call("GET", "{upset}new"), "precious", "what was written meanwhile")
+    tap.equal(heir.call("CLUSTER", "COUNTKEYSINSLOT", slot.slot), 30041, "keys of the slot")
+    clean()
+
+
 if __name__ == "__main__":
     tap.main([deploys, undefines, undefines_a_member, keeps_an_owner, ends_an_open_slot, asks_about_rivals,
-              homes_slots_of_nobody, brings_slots_back], lab.everything_ended)
+              homes_slots_of_nobody, brings_slots_back, gives_up_when_the_owner_changes], lab.everything_ended)
