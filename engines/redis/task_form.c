@@ -1,8 +1,10 @@
 /* Tasks that make a store: nodes, services, members of a cluster. */
 #include "engines/redis/doing.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kvsh/fs.h"
 #include "kvsh/meta.h"
@@ -15,10 +17,12 @@ static char *store_secret(struct connection *cn, struct err *err)
     struct err absent = ERR_INIT;
     char *secret = fs_read_secret(cn->secret_file, &absent), *line;
 
-    if (secret != NULL || absent.code == ERR_DENIED) {
-        if (secret == NULL)
-            *err = absent;
+    if (secret != NULL)
         return secret;
+    /* Another one in the place of one that cannot be read would not be that of the processes. */
+    if (access(cn->secret_file, F_OK) == 0 || errno != ENOENT) {
+        *err = absent;
+        return NULL;
     }
     secret = fs_random_hex(32);
     line = xasprintf("%s\n", secret);

@@ -1,4 +1,5 @@
-/* The lease of a plan at agents of which some are silent, or do not let us in. */
+/* What is sent to agents: the lease of a plan, of which some are silent or do not let us in; the
+ * secret of the store. */
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "engines/redis/redis.h"
+#include "kvsh/fs.h"
 #include "kvsh/mem.h"
 #include "tests/unit/tap.h"
 
@@ -22,7 +24,7 @@ enum { AGENTS = 5 };
 #define LEASED ANSWER("409 Conflict", "leased")
 
 struct agent {
-    const char *says; /* NULL: frozen, it takes connections and never answers */
+    const char *_Atomic says; /* NULL: frozen, it takes connections and never answers */
     int fd, port;
     pthread_t thread;
     atomic_int taken, dropped;
@@ -47,10 +49,11 @@ static void talk(struct agent *a, int c)
         atomic_fetch_add(&a->dropped, 1);
     else if (strncmp(text, "PUT ", 4) == 0)
         atomic_fetch_add(&a->taken, 1);
-    while (n > 0 && strstr(text, "\"plan\"") == NULL) /* the body comes by itself */
+    while (n > 0 && strncmp(text, "GET ", 4) != 0 && strchr(text, '{') == NULL) /* its body */
         if ((n = recv(c, text, sizeof text - 1, 0)) > 0)
             text[n] = '\0';
-    ok(send(c, a->says, strlen(a->says), MSG_NOSIGNAL) > 0);
+    if (send(c, a->says, strlen(a->says), MSG_NOSIGNAL) < 0)
+        return; /* who asked has given up */
 }
 
 static void *serve(void *arg)
@@ -166,7 +169,63 @@ static void a_renewal_is_not_given_back(void)
     store_end();
 }
 
+/* --- the secret --- */
+
+static enum err_code register_node(const char *secret_file, struct err *err)
+{
+    const struct endpoint ep = {
+        .store = "s", .engine = "redis", .timeout_ms = 1000, .secret_file = secret_file};
+    struct json *docs = json_object(), *args = json_object();
+    const struct task t = {.type = "register-node", .target = "sn1", .node = "sn1", .args = args};
+    struct perform p = {.docs = docs};
+    struct connection *cn = engine_redis.open(&ep, err);
+    char *url = xasprintf("http://127.0.0.1:%d", store.agents[0].port);
+
+    json_set_str(args, "url", url);
+    json_set_str(args, "host", "127.0.0.1");
+    err_clear(err);
+    engine_redis.perform(cn, &t, &p, err);
+    engine_redis.close(cn);
+    json_free(args);
+    json_free(docs);
+    free(url);
+    return err->code;
+}
+
+/* Made once. A file that is there and cannot be read is not written over. */
+static void a_secret_is_not_made_anew(void)
+{
+    static const char node[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                               "Connection: close\r\n\r\n"
+                               "{\"agent\":{\"version\":\"1\"},\"node\":{}}";
+    char folder[] = "/tmp/kvsh-test-secret-XXXXXX", *file, *text, *first;
+    struct err err = ERR_INIT;
+    size_t len;
+
+    ok(mkdtemp(folder) != NULL);
+    file = xasprintf("%s/secret", folder);
+    store_begin((const char *const[]){node, node, node, node, node});
+    is_int(register_node(file, &err), ERR_OK);
+    first = fs_read(file, 100, &len, &err);
+    is_int(len, 65);
+    is_int(register_node(file, &err), ERR_OK);
+    text = fs_read(file, 100, &len, &err);
+    is_str(text, first);
+    free(text);
+    free(first);
+    ok(fs_write_atomic(file, "\n", 1, 0600, &err) == 0); /* as after a disk that was full */
+    is_int(register_node(file, &err), ERR_INPUT);
+    has_str(err.text, "first line is empty");
+    text = fs_read(file, 100, &len, &err);
+    is_str(text, "\n");
+    free(text);
+    store_end();
+    ok(unlink(file) == 0 && rmdir(folder) == 0);
+    free(file);
+}
+
 int main(void)
 {
-    TAP_RUN(TAP_TEST(silent_ones_do_not_hide_the_others), TAP_TEST(a_renewal_is_not_given_back));
+    TAP_RUN(TAP_TEST(silent_ones_do_not_hide_the_others), TAP_TEST(a_renewal_is_not_given_back),
+            TAP_TEST(a_secret_is_not_made_anew));
 }
