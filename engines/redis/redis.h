@@ -223,6 +223,8 @@ void redis_explain(const struct task *t, const struct cluster *c,
 /* --- task_*.c, data.c --- */
 
 int redis_check_fresh(const struct service *s, struct err *err);
+/* Is the replica one that could take over, as things are now? */
+int redis_check_whole(const struct service *s, struct err *err);
 /* Data of service id that lies where it does not belong: may it go, as things are now? */
 int redis_check_leftover(const struct cluster *c, const char *id, struct err *err);
 

@@ -368,6 +368,17 @@ static int check_rival(struct doing *d, const struct service *to, struct err *er
                       to->id);
 }
 
+int redis_check_whole(const struct service *s, struct err *err)
+{
+    if (redis_is_whole(s))
+        return 0;
+    err_set(err, ERR_FAILED,
+            "%s has no whole copy of %s (at %lld, %lld keys) and does not take over: what it lacks "
+            "would be lost for good",
+            s->id, s->shard, (long long)s->sequence, (long long)json_int(redis_live(s), "keys", 0));
+    return err_advise(err, "bring another service of %s back first: 'plan recover'", s->shard);
+}
+
 /* The other copies that live follow, and the new primary serves. */
 static int await_takeover(struct doing *d, struct err *err)
 {
@@ -411,7 +422,7 @@ static int do_takeover(struct doing *d, struct err *err)
     if (to == NULL)
         return -1;
     if (to->role != ROLE_MASTER || !redis_owns_slots(to)) {
-        if (check_rival(d, to, err) != 0)
+        if (check_rival(d, to, err) != 0 || (!d->p->force && redis_check_whole(to, err) != 0))
             return -1;
         body = json_object();
         json_set_str(body, "mode", json_str(d->t->args, "mode"));

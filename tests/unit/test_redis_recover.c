@@ -381,6 +381,33 @@ static void leftovers_are_looked_at_again(void)
     }
 }
 
+static void an_heir_is_looked_at_again(void)
+{
+    static const struct {
+        const char *changes;
+        bool may_take_over;
+    } cases[] = {
+        {DOWN("rg1-rn1"), true},
+        {DOWN("rg1-rn1") ";rg1-rn2 .linkUp false", true},
+        {DOWN("rg1-rn1") ";rg1-rn2 .syncInProgress true", false},
+        {DOWN("rg1-rn1") ";rg1-rn2 .offset 0;rg1-rn2 .linkUp false", false},
+        {DOWN("rg1-rn1") ";rg1-rn2 .offset 0;rg1-rn2 .linkUp false;rg1-rn2 .linkDownS 0", true},
+        {DOWN("rg1-rn1") ";" DOWN("rg1-rn2"), false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = ERR_INIT;
+        struct world w;
+
+        world_make(&w);
+        world_change(&w, cases[i].changes);
+        world_observe(&w);
+        is_int(redis_check_whole(cluster_service(&w.c, "rg1-rn2"), &err),
+               cases[i].may_take_over ? 0 : -1);
+        world_release(&w);
+    }
+}
+
 /* Two of three primaries out: no majority that could vote. */
 static void a_vote_needs_a_majority(void)
 {
@@ -480,6 +507,6 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(recovery), TAP_TEST(the_only_good_copy), TAP_TEST(remedies),
             TAP_TEST(other_plans), TAP_TEST(leftovers_are_looked_at_again),
-            TAP_TEST(a_vote_needs_a_majority), TAP_TEST(units_are_left_alone),
-            TAP_TEST(a_member_that_is_gone));
+            TAP_TEST(an_heir_is_looked_at_again), TAP_TEST(a_vote_needs_a_majority),
+            TAP_TEST(units_are_left_alone), TAP_TEST(a_member_that_is_gone));
 }
