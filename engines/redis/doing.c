@@ -42,11 +42,16 @@ int doing_pause(struct doing *d, int percent, const char *waiting_for, struct er
     return 0;
 }
 
-/* A changing request, with what was sent and what came back in the plan's history. */
+/*
+ * A changing request, with what was sent and what came back in the plan's history. An agent that
+ * sent it on to a process and did not hear back (504) leaves open what became of it.
+ */
 int doing_send(struct doing *d, const struct rest *r, struct json **answer, struct err *err)
 {
     int status, rc = rest_call(d->cn, r, &status, answer, err);
 
+    if (rc != 0 && status == 504 && err->code == ERR_FAILED)
+        err->code = ERR_IN_DOUBT;
     if (d->p->event != NULL)
         d->p->event(d->p, rc == 0 ? "info" : "warning",
                     arena_printf(&d->c.arena, "%s: %s %s: %s", r->who, r->method, r->path,
@@ -65,6 +70,7 @@ int doing_act(struct doing *d, const struct service *s, const char *action, stru
         .path = arena_printf(&d->c.arena, "/v1/services/%s/%s", s->id, action),
         .who = redis_where(&d->c, n),
         .body = body,
+        .timeout_ms = strcmp(action, "move-keys") == 0 ? DOING_MOVE_MS : 0,
     };
     int rc = doing_send(d, &r, answer, err);
 

@@ -40,7 +40,11 @@ struct service *doing_target(struct doing *d, const char *id, struct node **node
 int doing_pause(struct doing *d, int percent, const char *waiting_for, struct err *err);
 /* A changing request, with what was sent and what came back in the plan's history. */
 int doing_send(struct doing *d, const struct rest *r, struct json **answer, struct err *err);
-/* POST /v1/services/{id}/{action}; body is taken. The answer, when asked for, is the caller's. */
+/*
+ * POST /v1/services/{id}/{action}; body is taken. The answer, when asked for, is the caller's.
+ * Within the store's time-out, or as long as MIGRATE of a batch may take.
+ */
+#define DOING_MOVE_MS 30000
 int doing_act(struct doing *d, const struct service *s, const char *action, struct json *body,
               struct json **answer, struct err *err);
 /* The same, and when the agent answers with an operation, follows it to its end; its result becomes

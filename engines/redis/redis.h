@@ -142,6 +142,8 @@ bool redis_same_domain(const struct cluster *c, const struct service *a, const s
 bool redis_is_whole(const struct service *s);
 /* Copies of the shard that serve or are in step, without those selected (NULL: none). */
 size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel);
+/* Would its shard have none left without it? */
+bool redis_is_last_copy(const struct cluster *c, const struct service *s);
 
 /* The agent that has to do it must answer: FATAL node-unreachable. True when it does. */
 bool redis_rule_reachable(const struct cluster *c, const struct service *s, struct findings *f);

@@ -161,6 +161,11 @@ size_t redis_good_copies(const struct cluster *c, const char *shard, const struc
     return n;
 }
 
+bool redis_is_last_copy(const struct cluster *c, const struct service *s)
+{
+    return s->shard != NULL && is_good_copy(s) && redis_good_copies(c, s->shard, NULL) == 1;
+}
+
 static size_t all_copies(const struct cluster *c, const char *shard)
 {
     size_t n = 0;

@@ -314,15 +314,27 @@ static int hand_over_first(struct doing *d, const struct service *s, struct err 
     return rc;
 }
 
+/* The rules saw other copies when the plan was made; taken up days later there may be none. */
+static int check_last(struct doing *d, const struct service *s, struct err *err)
+{
+    if (!redis_is_last_copy(&d->c, s))
+        return 0;
+    err_set(err, ERR_FAILED, "%s is not stopped: it is the last live copy of %s meanwhile", s->id,
+            s->shard);
+    return err_advise(err, "bring another service of %s back first: 'plan recover'", s->shard);
+}
+
 static int do_stop(struct doing *d, struct err *err)
 {
     struct node *n;
     struct service *s = doing_target(d, d->t->target, &n, err);
+    bool may_be_primary = json_bool(d->t->args, "asPrimary", false);
 
     if (s == NULL)
         return -1;
-    if (s->role == ROLE_MASTER && redis_owns_slots(s) && !d->p->force &&
-        !json_bool(d->t->args, "asPrimary", false)) {
+    if (!d->p->force && !may_be_primary && check_last(d, s, err) != 0)
+        return -1;
+    if (s->role == ROLE_MASTER && redis_owns_slots(s) && !d->p->force && !may_be_primary) {
         if (check_alone(d, s, err) != 0 || hand_over_first(d, s, err) != 0 ||
             (s = doing_target(d, d->t->target, &n, err)) == NULL)
             return -1;

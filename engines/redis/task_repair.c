@@ -146,6 +146,11 @@ static int do_undefine(struct doing *d, struct err *err)
     raw = find_stranger(d, n);
     if (raw == NULL)
         return 0;
+    if (json_int(raw, "pid", 0) > 0 && json_len(json_get(json_get(raw, "redis"), "nodes")) == 0) {
+        err_set(err, ERR_FAILED, "%s on %s does not say whether it owns hash slots, and stays",
+                d->t->target, n->id);
+        return err_advise(err, "end its process if it does not come round, then plan execute");
+    }
     if (redis_doc_owns_slots(raw)) {
         err_set(err, ERR_FAILED, "%s on %s owns hash slots meanwhile and stays", d->t->target,
                 n->id);

@@ -340,6 +340,8 @@ static void the_last_copy_is_not_stopped(void)
     for (int k = 1; k < 3; k++)
         json_set_str(service_of(&w, k), "state", "stopped");
     observe(&w);
+    ok(redis_is_last_copy(&w.c, cluster_service(&w.c, "rg1-rn1")));
+    ok(!redis_is_last_copy(&w.c, cluster_service(&w.c, "rg1-rn2")));
     redis_check(&in, &w.c, &f);
     is_int(findings_worst(&f), SEVERITY_CONFIRM);
     is_str(worst_rule(&f), "last-copy");
