@@ -87,12 +87,22 @@ struct storage_dir {
     int64_t asked_at; /* time_mono_ms() when the present look at it began; 0: none is under way */
 };
 
+/* An attempt of a plan that had the lease and did not give it back: it ran out, or was taken over.
+ */
+struct lease_before {
+    char owner[LEASE_OWNER_MAX]; /* "": nobody */
+    int64_t plan, epoch;
+};
+
 /* Which plan may change something here (lease.h). */
 struct lease {
     char owner[LEASE_OWNER_MAX]; /* "": nobody ever */
     int64_t plan, epoch, ttl_ms;
     int64_t since_ms, expires_ms; /* by the clock */
     int64_t deadline_ms;          /* of time_mono_ms(): until then it stands */
+    bool is_given_back;
+    struct lease_before before;
+    bool has_changed; /* something was changed here since "before" had it */
 };
 
 struct agent {

@@ -48,12 +48,29 @@ static int save(struct agent *a, const struct lease *l, struct problem *pb)
     int rc;
 
     json_set_int(j, "ttlMs", l->ttl_ms);
+    json_set_bool(j, "givenBack", l->is_given_back);
+    json_set_str(j, "beforeOwner", l->before.owner);
+    json_set_int(j, "beforePlan", l->before.plan);
+    json_set_int(j, "beforeEpoch", l->before.epoch);
+    json_set_bool(j, "hasChanged", l->has_changed);
     text = json_print(j);
     rc = fs_write_atomic(path, text, strlen(text), 0600, &err);
     free(text);
     json_free(j);
     free(path);
     return rc < 0 ? problem_from_err(pb, PROBLEM_INTERNAL, &err) : 0;
+}
+
+static void load_before(struct lease *l, const struct json *j)
+{
+    const char *owner = json_str(j, "beforeOwner");
+
+    if (owner && strlen(owner) < sizeof l->before.owner)
+        snprintf(l->before.owner, sizeof l->before.owner, "%s", owner);
+    l->before.plan = json_int(j, "beforePlan", 0);
+    l->before.epoch = json_int(j, "beforeEpoch", 0);
+    l->is_given_back = json_bool(j, "givenBack", false);
+    l->has_changed = json_bool(j, "hasChanged", false);
 }
 
 /* However the clock was set meanwhile, it stands for its whole time at most. */
@@ -77,6 +94,7 @@ void lease_load(struct agent *a)
         l->expires_ms = json_int(j, "expiresMs", 0);
         left = l->expires_ms - time_now_ms();
         l->deadline_ms = time_mono_ms() + (left < l->ttl_ms ? left : l->ttl_ms);
+        load_before(l, j);
     } else if (text) {
         agent_log(a, LOG_WARNING, "lease", "%s cannot be read and is ignored", path);
     }
@@ -103,6 +121,40 @@ static int refuse(const struct lease *l, struct problem *pb)
                 l->plan, l->owner, age > 0 ? age : 0, left > 0 ? left : 0);
     return problem_advise(pb, "wait until it has ended; when its machine is dead, the lease runs "
                               "out, or is taken over with a reason");
+}
+
+/* --- who had it before --- */
+
+static bool was_before(const struct lease *l, const struct lease_claim *c)
+{
+    return strcmp(l->before.owner, c->owner) == 0 && l->before.plan == c->plan &&
+           l->before.epoch == c->epoch;
+}
+
+/* Whoever is late comes back to another store than it left: that of the plan that came between. */
+static int check_before(const struct lease *l, const struct lease_claim *c, struct problem *pb)
+{
+    if (!l->has_changed || !was_before(l, c))
+        return 0;
+    problem_set(pb, PROBLEM_LEASED,
+                "plan %" PRId64 " of %s had the lease meanwhile and has changed the store", l->plan,
+                l->owner);
+    return problem_advise(pb, "see what it has done, then go on with a new attempt");
+}
+
+static void remember_before(struct lease *next, const struct lease *old,
+                            const struct lease_claim *c)
+{
+    next->before = old->before;
+    next->has_changed = old->has_changed;
+    if (old->owner[0] && strcmp(old->owner, c->owner) != 0 && !old->is_given_back) {
+        memcpy(next->before.owner, old->owner, sizeof next->before.owner);
+        next->before.plan = old->plan;
+        next->before.epoch = old->epoch;
+        next->has_changed = false;
+    }
+    if (was_before(next, c))
+        next->before = (struct lease_before){.owner = ""};
 }
 
 static void tell_takeover(struct agent *a, const struct lease *old, const struct lease_claim *c)
@@ -135,7 +187,10 @@ int lease_take(struct agent *a, const struct lease_claim *c, struct problem *pb)
                     old.epoch, old.plan);
         goto out;
     }
+    if (!c->takeover && check_before(&old, c, pb) < 0)
+        goto out;
     is_renewal = stands(&old) && same_plan(&old, c) && old.epoch == c->epoch;
+    remember_before(&next, &old, c);
     next.since_ms = is_renewal ? old.since_ms : time_now_ms();
     next.expires_ms = time_now_ms() + c->ttl_ms;
     next.deadline_ms = time_mono_ms() + c->ttl_ms;
@@ -161,6 +216,7 @@ int lease_drop(struct agent *a, const struct lease_claim *c, struct problem *pb)
     if (same_plan(&next, c) && next.epoch == c->epoch) {
         next.expires_ms = time_now_ms();
         next.deadline_ms = time_mono_ms();
+        next.is_given_back = true;
         rc = save(a, &next, pb);
         if (rc == 0)
             a->lease = next;
@@ -188,6 +244,18 @@ static bool parse_header(const char *header, char owner[LEASE_OWNER_MAX], int64_
     return end != slash + 1 && *end == '\0';
 }
 
+/* That it cannot be written keeps nobody from changing something: it is known as long as the agent
+ * lives. */
+static void note_change(struct agent *a)
+{
+    struct problem ignored;
+
+    if (a->lease.has_changed)
+        return;
+    a->lease.has_changed = true;
+    save(a, &a->lease, &ignored);
+}
+
 int lease_check(struct agent *a, const char *header, struct problem *pb)
 {
     char owner[LEASE_OWNER_MAX] = "";
@@ -206,6 +274,10 @@ int lease_check(struct agent *a, const char *header, struct problem *pb)
                          c.epoch, c.plan, a->lease.epoch);
     else if (stands(&a->lease) && !is_ours)
         rc = refuse(&a->lease, pb);
+    else if (header)
+        rc = check_before(&a->lease, &c, pb);
+    if (rc == 0 && is_ours)
+        note_change(a);
     pthread_mutex_unlock(&a->lock);
     return rc;
 }

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 
+import crashes
 import kvtest
 import tap
 from kvtest import HOST, STORE, wait_for
@@ -115,10 +117,18 @@ def notifications():
     all_run()
 
 
-def lease_of_another(ttl):
+def lease_of_another(ttl, plan):
     for node in lab.nodes:
-        status, _ = node.rest("PUT", "/v1/lease", {"owner": OWNER, "plan": 7, "epoch": 1, "ttlMs": ttl})
+        status, _ = node.rest("PUT", "/v1/lease", {"owner": OWNER, "plan": plan, "epoch": 1, "ttlMs": ttl})
         tap.equal(status, 200, "status of the lease")
+
+
+def another_machine():
+    """The configuration of an operator with another state directory, who knows the store."""
+    other = lab.file("other.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n" % (
+        os.path.join(lab.folder, "state2"), lab.token_file), 0o600)
+    lab.kvsh("connect -host %s -port %d" % (HOST, lab.nodes[0].port), config=other)
+    return other
 
 
 def values():
@@ -149,7 +159,7 @@ def values():
 
 def leases():
     """A lease of another machine refuses, outlives the agent, runs out, and is taken over with a reason"""
-    lease_of_another(600000)
+    lease_of_another(600000, 7)
     run = lab.kvsh("plan stop-service -service rg1-rn2 -wait", want=11)
     tap.contains(run.err, "plan 7 of " + OWNER, "the refusal")
     tap.equal(lab.plan_state(newest()), "APPROVED", "state of the refused plan")
@@ -168,16 +178,23 @@ def leases():
     tap.contains(lab.kvsh("show events -num 100").out, "that machine is dead", "events")
     for node in lab.nodes:
         tap.equal(node.rest("GET", "/v1/node")[1]["lease"], None, "lease behind the plan")
-    lease_of_another(2000)
+    node = lab.nodes[1]
+    for restarts in (False, True):
+        if restarts:
+            node.kill()
+            node.start()
+        status, answer = node.rest("PUT", "/v1/lease", {"owner": OWNER, "plan": 7, "epoch": 1, "ttlMs": 2000})
+        tap.equal((status, answer["code"]), (409, "leased"), "the one that was taken for dead comes back")
+        tap.contains(answer["detail"], "plan %d of " % newest(), "the refusal")
+        tap.contains(answer["detail"], "had the lease meanwhile and has changed the store", "the refusal")
+    lease_of_another(2000, 8)
     lab.kvsh("plan start-service -all-rns -wait -lock-wait 20")
     all_run()
 
 
 def two_machines():
     """Of two operators with two state directories exactly one proceeds"""
-    other = lab.file("other.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n" % (
-        os.path.join(lab.folder, "state2"), lab.token_file), 0o600)
-    lab.kvsh("connect -host %s -port %d" % (HOST, lab.nodes[0].port), config=other)
+    other = another_machine()
     for _ in range(8):
         first = lab.spawn("plan stop-service -service rg1-rn2 -wait")
         second = lab.kvsh("plan stop-service -service rg2-rn3 -wait", want=(0, 10, 11), config=other)
@@ -187,10 +204,30 @@ def two_machines():
         lab.kvsh("plan start-service -all-rns -wait -lock-wait 30")
 
 
+def overtaken():
+    """A runner that slept while another machine's plan took the lease, changed the store and ended does not go on"""
+    other = another_machine()
+    first = lab.spawn("plan restart-service -all-rns -wait")
+    wait_for(lambda: lab.nodes[2].rest("GET", "/v1/node")[1]["lease"], "the lease of the first plan", every=0.02)
+    runner = crashes.runner_of(lab)
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        lab.kvsh(["plan", "restart-service", "-service", "rg2-rn3", "-wait", "-takeover", "-force", "-reason", "test"],
+                 config=other)
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    out, _ = first.communicate(timeout=60)
+    tap.equal(first.returncode, 11, "status of the first plan:\n%s" % out)
+    tap.equal(lab.plan_state(newest()), "ERROR", "state of the first plan")
+    tap.contains(lab.kvsh("show plan -last").out, "had the lease meanwhile and has changed the store", "its error")
+    lab.kvsh("plan execute -last -wait")
+    all_run()
+
+
 def nothing_left():
     """Nothing that was started remains"""
     lab.everything_ended()
 
 
 if __name__ == "__main__":
-    tap.main([previews, parts, watching, questions, values, notifications, leases, two_machines], nothing_left)
+    tap.main([previews, parts, watching, questions, values, notifications, leases, two_machines, overtaken], nothing_left)
