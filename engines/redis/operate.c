@@ -8,18 +8,30 @@
 
 /* --- restart-service --- */
 
+/* Its data alone comes back with the start, but not before a replica has taken over. */
+static void check_restart_dir(const struct cluster *c, const struct service *s, struct findings *f)
+{
+    const char *trouble = redis_dir_trouble(c, s, &f->arena);
+
+    if (redis_only_data_is_bad(c, s)) {
+        findings_add(f, SEVERITY_BLOCK, "dir-unusable", s->id,
+                     "%s on %s needs more than a restart: %s", s->id, s->node, trouble);
+        findings_remedy(f, "%s", redis_way_back(c, s, &f->arena));
+        return;
+    }
+    findings_add(f, SEVERITY_BLOCK, "dir-unusable", s->id,
+                 "%s on %s would stop and not start again: %s", s->id, s->node, trouble);
+    findings_remedy(f, "'plan stop-service', replace the disk, 'plan start-service'");
+}
+
 static void check_restart_one(const struct cluster *c, struct service *s, struct findings *f)
 {
     const struct selection alone = {.v = &s, .n = 1};
 
     if (!redis_rule_reachable(c, s, f))
         return;
-    if (redis_dir_is_bad(c, s)) {
-        findings_add(f, SEVERITY_BLOCK, "dir-unusable", s->id,
-                     "%s on %s would stop and not start again: its storage directory %s is %s",
-                     s->id, s->node, s->storage_dir, redis_dir_state(c, s));
-        findings_remedy(f, "'plan stop-service', replace the disk, 'plan start-service'");
-    }
+    if (redis_dir_is_bad(c, s))
+        check_restart_dir(c, s, f);
     if (s->status != STATUS_RUNNING)
         return;
     redis_rule_copies(c, s, &alone, f);
@@ -508,10 +520,12 @@ static void check_restore_to(const struct cluster *c, const struct service *from
         return;
     }
     if (redis_dir_is_bad(c, to)) {
-        findings_add(f, SEVERITY_FATAL, "dir-unusable", to->id,
-                     "storage directory %s of %s is %s: there is nothing to fill", to->storage_dir,
-                     to->id, redis_dir_state(c, to));
-        findings_remedy(f, "replace the disk or directory first");
+        findings_add(f, SEVERITY_FATAL, "dir-unusable", to->id, "%s is not filled: %s", to->id,
+                     redis_dir_trouble(c, to, &f->arena));
+        if (redis_only_data_is_bad(c, to))
+            findings_remedy(f, "%s", redis_way_back(c, to, &f->arena));
+        else
+            findings_remedy(f, "replace the disk or directory first");
     }
     if (redis_dir_is_bad(c, from)) {
         findings_add(f, SEVERITY_BLOCK, "source", from->id,

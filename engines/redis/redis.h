@@ -136,6 +136,11 @@ bool redis_is_process_param(const char *name);
 /* "ok", "missing", ... of the service's storage directory, NULL unknown. */
 const char *redis_dir_state(const struct cluster *c, const struct service *s);
 bool redis_dir_is_bad(const struct cluster *c, const struct service *s);
+/* The storage directory is well, and what the service has in it is not. */
+bool redis_only_data_is_bad(const struct cluster *c, const struct service *s);
+/* "the data of rg1-rn1 in /d1 is missing" then, else "its storage directory /d1 is missing". */
+const char *redis_dir_trouble(const struct cluster *c, const struct service *s,
+                              struct arena *arena);
 /* One failure takes both: the same storage node, or the same zone of a store of several. */
 bool redis_same_domain(const struct cluster *c, const struct service *a, const struct service *b);
 /* Has the replica been filled, as of some moment? */

@@ -113,6 +113,22 @@ bool redis_dir_is_bad(const struct cluster *c, const struct service *s)
     return state != NULL && strcmp(state, "ok") != 0;
 }
 
+bool redis_only_data_is_bad(const struct cluster *c, const struct service *s)
+{
+    const struct storage_dir *d = find_dir(c, s);
+
+    return redis_dir_is_bad(c, s) && d != NULL && d->state != NULL && strcmp(d->state, "ok") == 0;
+}
+
+const char *redis_dir_trouble(const struct cluster *c, const struct service *s, struct arena *arena)
+{
+    if (redis_only_data_is_bad(c, s))
+        return arena_printf(arena, "the data of %s in %s is %s", s->id, s->storage_dir,
+                            redis_dir_state(c, s));
+    return arena_printf(arena, "its storage directory %s is %s", s->storage_dir,
+                        redis_dir_state(c, s));
+}
+
 static const struct zone *zone_of(const struct cluster *c, const struct service *s)
 {
     const struct node *n = cluster_node(c, s->node);
@@ -383,9 +399,8 @@ static void disk_headroom(const struct cluster *c, const struct service *to, str
 void redis_rule_headroom(const struct cluster *c, const struct service *to, struct findings *f)
 {
     if (redis_dir_is_bad(c, to)) {
-        findings_add(f, SEVERITY_BLOCK, "headroom", to->id,
-                     "%s on %s would take over, but its storage directory %s is %s", to->id,
-                     to->node, to->storage_dir, redis_dir_state(c, to));
+        findings_add(f, SEVERITY_BLOCK, "headroom", to->id, "%s on %s would take over, but %s",
+                     to->id, to->node, redis_dir_trouble(c, to, &f->arena));
         findings_remedy(f, "replace it first: 'plan recover -service %s' says how", to->id);
         return;
     }

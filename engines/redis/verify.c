@@ -10,15 +10,6 @@ static bool dir_is_bad(const char *state)
     return state != NULL && strcmp(state, "ok") != 0;
 }
 
-static const struct storage_dir *find_dir(const struct node *n, const char *path)
-{
-    for (size_t i = 0; n != NULL && path != NULL && i < n->n_dirs; i++) {
-        if (strcmp(n->dirs[i].path, path) == 0)
-            return &n->dirs[i];
-    }
-    return NULL;
-}
-
 static bool dir_is_used(const struct cluster *c, const struct node *n, const char *path)
 {
     for (size_t i = 0; i < c->n_services; i++) {
@@ -125,10 +116,8 @@ static const char *dir_effect(const struct service *s, const char *state)
  * there was one. */
 static bool verify_dir(const struct cluster *c, struct service *s, struct findings *f)
 {
-    const struct storage_dir *d = find_dir(cluster_node(c, s->node), s->storage_dir);
-    const char *state = s->dir_state ? s->dir_state : d ? d->state : NULL;
-    /* The storage directory is well, and what the service has in it is not. */
-    bool own = d != NULL && state != NULL && strcmp(d->state, "ok") == 0;
+    const char *state = redis_dir_state(c, s);
+    bool own = redis_only_data_is_bad(c, s);
 
     if (!dir_is_bad(state))
         return false;

@@ -159,8 +159,11 @@ static void headroom(void)
          "sn2 freeBytes 190000;rg1-rn2 .usedMemory 700;rg1-rn2 .maxMemory 0;rg1-rn3 .linkUp false",
          SEVERITY_NOTE, NULL, NULL},
         {"the heir's directory is gone", STOP("\"rg1-rn1\""),
+         "sn2 state \"missing\";rg1-rn2 dirState \"missing\";rg1-rn3 .linkUp false", SEVERITY_BLOCK,
+         "headroom", "its storage directory /d2/a is missing"},
+        {"the heir's data is gone", STOP("\"rg1-rn1\""),
          "rg1-rn2 dirState \"missing\";rg1-rn3 .linkUp false", SEVERITY_BLOCK, "headroom",
-         "its storage directory /d2/a is missing"},
+         "rg1-rn2 on sn2 would take over, but the data of rg1-rn2 in /d2/a is missing"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -211,8 +214,12 @@ static void operations(void)
          SEVERITY_NOTE, NULL, NULL},
         {"another is out", RESTART("\"rg1-rn1\",\"rg1-rn2\""), DOWN("rg2-rn3"), SEVERITY_BLOCK,
          "second-node", "rg2-rn3 on sn3"},
-        {"its disk is gone", RESTART("\"rg1-rn2\""), "rg1-rn2 dirState \"missing\"", SEVERITY_BLOCK,
-         "dir-unusable", "would stop and not start again"},
+        {"its disk is gone", RESTART("\"rg1-rn2\""),
+         "sn2 state \"missing\";rg1-rn2 dirState \"missing\"", SEVERITY_BLOCK, "dir-unusable",
+         "would stop and not start again: its storage directory /d2/a is missing"},
+        {"its data is gone, its disk is not", RESTART("\"rg1-rn2\""),
+         "rg1-rn2 dirState \"missing\"", SEVERITY_BLOCK, "dir-unusable",
+         "needs more than a restart: the data of rg1-rn2 in /d2/a is missing"},
 
         {"graceful", FAILOVER("rg1-rn2", "graceful"), "", SEVERITY_NOTE, NULL, NULL},
         {"graceful, not linked", FAILOVER("rg1-rn2", "graceful"), "rg1-rn2 .linkUp false",
@@ -259,6 +266,12 @@ static void operations(void)
         {"onto itself", RESTORE("rg1-rn1", "rg1-rn1"), "", SEVERITY_FATAL, "same-shard", NULL},
         {"from a lost disk", RESTORE("rg1-rn1", "rg1-rn2"), "rg1-rn1 dirState \"missing\"",
          SEVERITY_BLOCK, "source", NULL},
+        {"to a lost disk", RESTORE("rg1-rn1", "rg1-rn2"),
+         "sn2 state \"missing\";rg1-rn2 dirState \"missing\"", SEVERITY_FATAL, "dir-unusable",
+         "rg1-rn2 is not filled: its storage directory /d2/a is missing"},
+        {"to lost data", RESTORE("rg1-rn1", "rg1-rn2"), "rg1-rn2 dirState \"missing\"",
+         SEVERITY_FATAL, "dir-unusable",
+         "rg1-rn2 is not filled: the data of rg1-rn2 in /d2/a is missing"},
         {"the primary does not answer", RESTORE("rg1-rn1", "rg1-rn2"), DOWN("rg1-rn1"),
          SEVERITY_FATAL, "source", NULL},
     };
