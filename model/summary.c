@@ -123,7 +123,7 @@ static void add_change(struct change_list *l, const char *subject, const char *w
     if (was == NULL)
         buf_addf(l->out, "%s is new: %s", subject, is);
     else if (is == NULL)
-        buf_addf(l->out, "%s was %s and is gone", subject, was);
+        buf_addf(l->out, "%s was %s and is no longer seen", subject, was);
     else
         buf_addf(l->out, "%s was %s and is %s", subject, was, is);
 }

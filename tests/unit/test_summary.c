@@ -100,8 +100,8 @@ static void what_changed_is_named(void)
     d.n_zones = 0;
     nodes2[0].status = STATUS_UNREACHABLE;
     is_int(differ(&c, &d, 2, &out), 4);
-    is_str(out.data, "rg1-rn2 was RUNNING,REPLICA and is gone; sn1 was RUNNING and is UNREACHABLE; "
-                     "and 2 more");
+    is_str(out.data, "rg1-rn2 was RUNNING,REPLICA and is no longer seen; sn1 was RUNNING and is "
+                     "UNREACHABLE; and 2 more");
     is_int(differ(&d, &c, 1, &out), 4);
     is_str(out.data, "rg1-rn2 is new: RUNNING,REPLICA; and 3 more");
     buf_release(&out);
