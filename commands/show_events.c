@@ -62,6 +62,18 @@ static int fetch(struct session *s, struct out *out, struct err *err)
     return 0;
 }
 
+/* Plans are numbered from 1 without gaps. */
+static int check_plan(struct session *s, int64_t plan, struct err *err)
+{
+    struct journal *j = session_journal(s, err);
+
+    if (j == NULL)
+        return -1;
+    if (plan > journal_last_plan(j))
+        return err_set(err, ERR_INPUT, "plan %lld does not exist", (long long)plan);
+    return 0;
+}
+
 /* Events as they are read: what a node saw comes to the journal later than it happened. */
 struct listing {
     struct arena arena;
@@ -121,6 +133,8 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     struct listing l = {0};
     int rc;
 
+    if (check_plan(s, o->plan, err) != 0)
+        return -1;
     if (o->num == 0 && o->from_ms == 0 && o->to_ms == 0 && o->plan == 0)
         f.num = DEFAULT_NUM;
     if (!o->local && o->plan == 0 && fetch(s, out, err) != 0)
