@@ -15,7 +15,10 @@ static int unknown_service(const struct cluster *c, const char *name, struct err
         if (c->services[i].kind == KIND_RN)
             buf_addf(&known, "%s%s", known.len ? ", " : "", c->services[i].id);
     }
-    if (known.len == 0)
+    if (c->store == NULL)
+        err_advise(err, "the journal is empty and nothing is known of the store here: connect "
+                        "-host HOST -port PORT takes over what a node knows of it");
+    else if (known.len == 0)
         err_advise(err, "the store has no services yet: deploy a topology first");
     else
         err_advise(err, "services of this store: %s%s", known.data, known.overflow ? ", ..." : "");

@@ -388,6 +388,12 @@ static void unknown_services_are_named(void)
     is_int(err.code, ERR_INPUT);
     is_str(err.text, "service \"rg7-rn1\" does not exist");
     has_str(err.advice, "rg1-rn1, rg1-rn2, rg1-rn3");
+    w.c.n_services = 0;
+    is_int(redis_expand(&in, &w.c, &p, &err), -1);
+    has_str(err.advice, "deploy a topology first");
+    w.c.store = NULL;
+    is_int(redis_expand(&in, &w.c, &p, &err), -1);
+    has_str(err.advice, "nothing is known of the store here: connect -host HOST -port PORT");
     plan_release(&p);
     json_free(args);
     world_release(&w);
