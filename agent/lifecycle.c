@@ -239,16 +239,18 @@ int services_revive(struct agent *a)
             .service = s, .action = "start", .run = start_run, .kind = OPERATION_AUTOMATIC};
         struct problem pb;
 
-        if (s->restart_at && s->op && s->op->kind == OPERATION_LOOK)
-            s->op->is_cancelled = true; /* its end wakes the loop */
-        if (!s->restart_at || s->op || s->proc.pid || !s->wanted_up)
+        if (!s->restart_at || s->proc.pid || !s->wanted_up ||
+            (s->op && s->op->kind != OPERATION_LOOK))
             continue;
-        if (s->restart_at <= now) {
+        if (s->restart_at > now) {
+            if (next < 0 || s->restart_at - now < next)
+                next = s->restart_at - now;
+        } else if (s->op) {
+            s->op->is_cancelled = true; /* its end wakes the loop */
+        } else {
             s->restart_at = 0;
             atomic_fetch_add(&a->count.restarts, 1);
             operation_begin(a, &os, &pb);
-        } else if (next < 0 || s->restart_at - now < next) {
-            next = s->restart_at - now;
         }
     }
     return next > INT32_MAX ? INT32_MAX : (int)next;

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import kvtest
 import tap
@@ -111,6 +112,16 @@ def checks_data():
         f.write(b"garbage\r\n")
     op = operate(two, "/v1/services/rg2-rn1/check-data", state="failed", code="store_error")
     tap.contains(op["problem"]["detail"], "damaged", "detail")
+    begun = ask(two, "POST", "/v1/services/rg2-rn1/start", {}, 202)["operation"]
+    tap.equal(wait_operation(two, begun)["state"], "failed", "the start")
+    time.sleep(3.5)  # after the agent's attempts after 1 and 2 s comes one after 4 s
+    lab.checker("waits")
+    begun = ask(two, "POST", "/v1/services/rg2-rn1/check-data", {}, 202)["operation"]
+    time.sleep(1)
+    tap.equal(service(two, "rg2-rn1")["busy"], "check-data", "what is under way between two attempts to start it")
+    lab.checker("works")
+    two.rest("POST", "/v1/services/rg2-rn1/stop", {})
+    wait_for(lambda: service(two, "rg2-rn1")["wanted"] == "down", "it is given up")
 
 
 def gives_way():
