@@ -264,6 +264,8 @@ static int expand_rebalance(const struct intent *in, const struct cluster *c, st
 static int expand_stop(const struct intent *in, const struct cluster *c, struct plan *p,
                        struct err *err)
 {
+    const char *number = json_str(cb_rebalance_task(cb_part(c, "tasks")), "rebalanceId");
+
     (void)err;
     for (size_t i = 0; i < c->n_activities; i++) {
         const struct activity *a = &c->activities[i];
@@ -274,7 +276,8 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
         args = json_object();
         json_set_bool(args, "unsafe", json_bool(in->args, "unsafe", false));
         json_set_bool(args, "retry", !a->excludes_plans);
-        json_set_str(args, "id", a->id);
+        /* A task list that is not sure of it does not tell its number. */
+        json_set_str(args, a->excludes_plans && number == NULL ? "status" : "id", a->id);
         t = add_task(p, c, "stop-rebalance", NULL);
         t->args = plan_own(p, args);
         task_what(p, t, a->excludes_plans ? "stop the %s that is running" : "cancel the %s",

@@ -623,13 +623,15 @@ static const struct json *running_task(struct doing *d)
 static bool is_stopped(struct doing *d)
 {
     const struct json *task = running_task(d);
-    const char *id = json_str(d->t->args, "id"), *now = json_str(task, "rebalanceId");
+    const char *id = json_str(d->t->args, "id"), *status = json_str(d->t->args, "status");
+    const char *now = json_str(task, id != NULL ? "rebalanceId" : "statusId");
+    const char *was = id != NULL ? id : status;
 
     if (json_bool(d->t->args, "retry", false)) {
         const char *pending = json_str(cb_part(&d->c, "pendingRetry"), "rebalance_id");
         return pending == NULL || id == NULL || strcmp(pending, id) != 0;
     }
-    return task == NULL || (id != NULL && now != NULL && strcmp(id, now) != 0);
+    return task == NULL || (was != NULL && now != NULL && strcmp(was, now) != 0);
 }
 
 static int do_stop_rebalance(struct doing *d, struct err *err)

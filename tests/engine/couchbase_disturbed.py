@@ -214,6 +214,19 @@ def stop_is_for_what_was_seen():
         tap.equal(lab.cluster()["operation"], None, "a plan made anew stops it")
 
 
+def stop_what_a_stale_list_told_of():
+    """stop-rebalance made from a task list that is stale, and without a number, stops the same operation all the same"""
+    for kind in ("stale", "master_timeout"):
+        with KINDS["remove-node"].lab() as lab:
+            lab.control("set", timing={"rebalance": 1000})
+            others_rebalance(lab, "n3")
+            lab.wait(lambda: "RUNNING" in lab.kv("show tasks").stdout, "theirs to be seen")
+            lab.control("fault", kind=kind, path="/pools/default/tasks", method="GET", count=1)
+            lab.kv("plan stop-rebalance -wait")
+            tap.equal(lab.cluster()["operation"], None, kind + ": the operation")
+            tap.equal(len(asked(lab, "/controller/stopRebalance")), 1, kind + ": requests")
+
+
 def interrupt_leaves_others_alone():
     """An interrupted plan does not stop what somebody else began behind its own"""
     with KINDS["remove-node"].lab(version="7.2") as lab:
@@ -279,5 +292,5 @@ if __name__ == "__main__":
               for kinds in (KINDS, AT_ONCE) for name, kind in kinds.items()
               if (not ONLY or name in ONLY) and not (kinds is AT_ONCE and function is others_in_between)
               and not (function is others_before and name in ("cleanup", "set-recovery"))] +
-             [t for t in (stop_is_for_what_was_seen, interrupt_leaves_others_alone, restart_interrupted,
-                          restart_and_others) if not ONLY or "special" in ONLY])
+             [t for t in (stop_is_for_what_was_seen, stop_what_a_stale_list_told_of, interrupt_leaves_others_alone,
+                          restart_interrupted, restart_and_others) if not ONLY or "special" in ONLY])
