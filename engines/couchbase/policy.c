@@ -228,6 +228,26 @@ static int post(struct connection *cn, const struct cluster *c, const char *path
     return rc;
 }
 
+/* The cluster ignores everything else while auto-failover is off, and does not say so. */
+static int check_effect(const struct cluster *c, const struct json *params, struct err *err)
+{
+    struct arena a = {0};
+    const char *enabled = wanted(&a, c, params, &fields[0]);
+    bool on = enabled != NULL && strcmp(enabled, "true") == 0;
+    int rc = 0;
+
+    JSON_FOREACH (param, params) {
+        const char *name = json_key(param);
+        if (on || strcmp(name, PREFIX "enabled") == 0 || strcmp(name, PREFIX "resetCount") == 0)
+            continue;
+        err_set(err, ERR_INPUT, "%s can be changed only while auto-failover is on", name);
+        rc = err_advise(err, "give " PREFIX "enabled=true with it, or leave it out");
+        break;
+    }
+    arena_release(&a);
+    return rc;
+}
+
 int cb_set_policy(struct connection *cn, const struct cluster *c, const struct json *params,
                   bool dry_run, struct err *err)
 {
@@ -242,6 +262,8 @@ int cb_set_policy(struct connection *cn, const struct cluster *c, const struct j
             return -1;
         others = others || strcmp(json_key(param), PREFIX "resetCount") != 0;
     }
+    if (check_effect(c, params, err) != 0)
+        return -1;
     if (dry_run)
         return 0;
     buf_init(&form, 0);

@@ -116,6 +116,11 @@ def settings():
                 lab.kv("change-policy -params autoFailover." + bad, 65)
             lab.kv("change-policy -params autoFailover.enabled=false")
             tap.contains(lab.kv("verify configuration -quiet", 2).stdout, "auto-failover is switched off", "verify")
+            lab.control("clear")
+            for what in ("timeout=90", "enabled=false autoFailover.timeout=90"):  # would have no effect
+                done = lab.kv("change-policy -params autoFailover." + what, 65)
+                tap.contains(done.stderr, "autoFailover.timeout can be changed only while auto-failover is on", version)
+            tap.equal(lab.requests(), [], "requests without an effect")
             lab.kv("change-policy -params autoFailover.enabled=true autoFailover.timeout=60")
             tap.equal(lab.cluster()["autoFailover"]["timeout"], 60, "timeout")
 
