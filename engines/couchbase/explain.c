@@ -153,6 +153,11 @@ static void explain_group(struct teller *x)
     cli(x,
         arena_printf(&x->arena, "group-manage --move-servers %s --from-group GROUP --to-group '%s'",
                      addresses(x, json_get(x->t->args, "otp")), json_str(x->t->args, "group")));
+    x->line(x->arg, arena_printf(&x->arena,
+                                 "curl --netrc-file FILE -X PUT '%s%s/pools/default/serverGroups?"
+                                 "rev=REV&uuid=%s' -H 'Content-Type: application/json' -d @GROUPS",
+                                 strncmp(x->cluster, "https:", 6) == 0 ? "" : "http://", x->cluster,
+                                 x->c->identity ? x->c->identity : "UUID"));
 }
 
 static void explain_restart(struct teller *x)
@@ -182,9 +187,12 @@ static void explain_process(struct teller *x)
 
 static void explain_stop(struct teller *x)
 {
+    const char *id = json_str(x->t->args, "id");
+
     if (json_bool(x->t->args, "retry", false)) {
         cli(x, arena_printf(&x->arena, "setting-rebalance --cancel --rebalance-id %s",
-                            json_str(x->t->args, "id") ? json_str(x->t->args, "id") : "ID"));
+                            id ? id : "ID"));
+        curl(x, arena_printf(&x->arena, "/controller/cancelRebalanceRetry/%s", id ? id : "ID"), "");
         return;
     }
     cli(x, "rebalance-stop");
@@ -196,13 +204,15 @@ static void explain_compact(struct teller *x)
 {
     const char *bucket = json_str(x->t->args, "bucket");
     bool purge = json_bool(x->t->args, "purge", false);
+    char *name = http_escape(bucket);
 
     if (!purge)
         cli(x, arena_printf(&x->arena, "bucket-compact --bucket %s", bucket));
     curl(x,
-         arena_printf(&x->arena, "/pools/default/buckets/%s/controller/%s", bucket,
+         arena_printf(&x->arena, "/pools/default/buckets/%s/controller/%s", name,
                       purge ? "unsafePurgeBucket" : "compactBucket"),
          "");
+    free(name);
 }
 
 void cb_explain(const struct task *t, const struct cluster *c,

@@ -290,6 +290,20 @@ def completion_and_help():
         lab.kv("plan deploy-zone -name z -rf 1", 65)
 
 
+def explained():
+    """Lines that a person could type: names of buckets encoded, and a request for every step."""
+    bucket = {"name": "a%b", "replicas": 1, "ramQuotaMiB": 256}
+    with Lab({"nodes": 4, "groups": ["Group 1", "Rack 2"], "buckets": [bucket]}) as lab:
+        lab.kv("plan cleanup -wait")
+        asked = [r["path"] for r in lab.requests()]
+        told = lab.kv("show plan -last -explain").stdout
+        tap.equal(len(asked), 1, "requests")
+        tap.contains(told, "/pools/default/buckets/a%25b/controller/compactBucket?uuid=", "a bucket's name")
+        lab.kv("plan change-group -service {n1} -group 'Rack 2' -wait")
+        told = lab.kv("show plan -last -explain").stdout
+        tap.contains(told, "-X PUT 'http://%s/pools/default/serverGroups?rev=" % lab.host["n1"], "groups")
+
+
 def one_answer_after_the_other():
     """Every kind of bad answer to every question: an error or the next address, never a crash or a hang."""
     with Lab({"nodes": 3}) as lab:
@@ -311,4 +325,4 @@ def one_answer_after_the_other():
 if __name__ == "__main__":
     tap.main([every_plan_on_every_version, the_limits_of_each_version, another_cluster_is_refused, lost_answers,
               busy_and_denied, bad_credentials, answers_that_lie, somebody_else, changed_meanwhile, killed_runner,
-              interrupted, secrets_stay_secret, bearer_token, completion_and_help, one_answer_after_the_other])
+              interrupted, secrets_stay_secret, bearer_token, completion_and_help, explained, one_answer_after_the_other])
