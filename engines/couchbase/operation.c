@@ -494,12 +494,14 @@ static int refuse_busy(struct doing *d, struct err *err)
     }
     if (a == NULL)
         return 0;
-    if (list_is_stale(&d->c))
+    if (list_is_stale(&d->c)) {
         err_set(err, ERR_FAILED, "it cannot be seen whether a %s is running: %s", a->kind,
                 a->detail);
-    else
-        err_set(err, ERR_FAILED, "a %s that is not this plan's is running%s%s", a->kind,
-                a->id ? ": " : "", a->id ? a->id : "");
+        return err_advise(err, "wait until it answers, or another node leads; if it is lost for "
+                               "good, 'plan stop-rebalance -unsafe' first");
+    }
+    err_set(err, ERR_FAILED, "a %s that is not this plan's is running%s%s", a->kind,
+            a->id ? ": " : "", a->id ? a->id : "");
     return err_advise(err, "show tasks follows it; execute the plan when it has ended");
 }
 

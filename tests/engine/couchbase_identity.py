@@ -292,9 +292,27 @@ def the_leader_dies():
         tap.equal((lab.membership("n1"), lab.membership("n5")), ("active", None), "n1, n5")
 
 
+def quorum_lost_with_the_leader():
+    """The leader of a rebalance is lost, and the quorum with it: an unsafe failover waits, and says what comes first."""
+    with Lab({"nodes": 5, "timing": {"rebalance": 1000, "stall": 1000}}) as lab:
+        others_rebalance(lab, "n5")
+        for name in ("n1", "n2", "n3"):
+            lab.control("node", node=name, do="kill")
+        lab.wait(lambda: "are needed" in lab.kv("verify configuration -quiet", None).stdout, "the quorum to be missed")
+        sure = " -force -reason burnt -confirm prod -wait"
+        done = lab.kv("plan failover -service {n1} -service {n2} -service {n3} -mode hard -unsafe" + sure, 1)
+        tap.contains(done.stderr, "it cannot be seen whether a rebalance is running", "what is said")
+        tap.contains(done.stderr, "'plan stop-rebalance -unsafe' first", "what to do")
+        tap.equal(asked(lab, "/controller/startFailover"), [], "requests")
+        lab.kv("plan stop-rebalance -unsafe" + sure)
+        lab.kv("plan execute -id 1 -wait")
+        tap.equal([lab.membership(n) for n in ("n1", "n2", "n3")], [None, None, None], "the lost")
+
+
 if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, undone_by_somebody,
               rules_at_the_request, stale_for_long,
-              retried_by_the_cluster, aborted_by_an_automatic_failover, the_leader_dies])
+              retried_by_the_cluster, aborted_by_an_automatic_failover, the_leader_dies,
+              quorum_lost_with_the_leader])
