@@ -200,36 +200,45 @@ static void check_lost(const struct cluster *c, const struct cb_set *set, struct
     }
 }
 
-static void check_hard(const struct cluster *c, const struct cb_set *set, bool unsafe,
-                       struct findings *f)
+/* Without a majority the cluster does neither kind of failover. */
+static void check_quorum(const struct cluster *c, struct findings *f)
 {
     struct cb_quorum q;
 
+    cb_quorum(c, &q);
+    if (q.healthy >= q.needed)
+        return;
+    findings_add(f, SEVERITY_FATAL, "no-quorum", c->store,
+                 "only %zu of %zu active nodes answer and %zu are needed for a majority: the "
+                 "cluster refuses a safe failover (504)",
+                 q.healthy, q.active, q.needed);
+    findings_remedy(f,
+                    "bring nodes back, which loses nothing; if they are lost for good, fail these "
+                    "over: -mode hard -unsafe -force -reason TEXT -confirm %s",
+                    c->store);
+}
+
+static void check_hard(const struct cluster *c, const struct cb_set *set, bool unsafe,
+                       struct findings *f)
+{
     check_lost(c, set, f);
     for (size_t i = 0; i < set->n; i++) {
-        if (!cb_is_active(set->v[i]) || !cb_is_healthy(set->v[i]))
+        /* A node without data can be failed over in no other way. */
+        if (!cb_is_active(set->v[i]) || !cb_is_healthy(set->v[i]) || !cb_has(set->v[i], "kv"))
             continue;
         findings_add(f, SEVERITY_VIOLATION, "hard-on-healthy", set->v[i]->id,
                      "%s is healthy: a hard failover loses writes that are on their way",
                      set->v[i]->id);
         findings_remedy(f, "use -mode graceful");
     }
-    cb_quorum(c, &q);
     if (unsafe) {
         findings_add(
             f, SEVERITY_CONFIRM, "unsafe", c->store,
             "an unsafe failover removes the nodes at once, without asking a majority: they "
             "can never return without a reset of their data, and metadata may be lost");
         findings_remedy(f, "try it without -unsafe first");
-    } else if (q.healthy < q.needed) {
-        findings_add(f, SEVERITY_FATAL, "no-quorum", c->store,
-                     "only %zu of %zu active nodes answer and %zu are needed for a majority: the "
-                     "cluster refuses a safe failover (504)",
-                     q.healthy, q.active, q.needed);
-        findings_remedy(f,
-                        "bring nodes back, which loses nothing; if they are lost for good, "
-                        "-unsafe -force -reason TEXT -confirm %s",
-                        c->store);
+    } else {
+        check_quorum(c, f);
     }
 }
 
@@ -247,6 +256,7 @@ static void check_failover(const struct intent *in, const struct cluster *c,
         check_hard(c, set, unsafe, f);
     } else {
         check_graceful(c, set, f);
+        check_quorum(c, f);
         if (unsafe)
             findings_add(f, SEVERITY_FATAL, "unsafe-graceful", c->store,
                          "-unsafe goes with -mode hard only");
@@ -254,6 +264,26 @@ static void check_failover(const struct intent *in, const struct cluster *c,
     cb_check_capacity(c, set, f);
     check_groups(c, set, f);
     cb_check_auto_failover(c, f);
+    check_versions(c, f);
+}
+
+/* --- what a rebalance finds --- */
+
+static void check_kept(const struct cluster *c, const struct cb_set *leaving, struct findings *f)
+{
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        if (cb_is_failed(s) && !cb_in(leaving, s)) {
+            findings_add(f, SEVERITY_VIOLATION, "removes-failed-over", s->id,
+                         "%s is failed over: a rebalance removes it from the cluster", s->id);
+            findings_remedy(f, "'plan recover -service %s' first, if it is to come back", s->id);
+        } else if (s->status == STATUS_UNREACHABLE && !cb_is_failed(s) && !cb_in(leaving, s)) {
+            findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
+                         "%s does not answer: a rebalance needs all nodes that stay", s->id);
+            findings_remedy(f, "start it, or fail it over: 'plan failover -service %s -mode hard'",
+                            s->id);
+        }
+    }
     check_versions(c, f);
 }
 
@@ -287,28 +317,13 @@ static void check_recover(const struct intent *in, const struct cluster *c,
             findings_remedy(f, "start couchbase-server on %s first", s->id);
         }
     }
-    check_versions(c, f);
+    if (json_bool(in->args, "rebalance", false))
+        check_kept(c, set, f);
+    else
+        check_versions(c, f);
 }
 
 /* --- rebalance and its kin --- */
-
-static void check_kept(const struct cluster *c, const struct cb_set *leaving, struct findings *f)
-{
-    for (size_t i = 0; i < c->n_services; i++) {
-        const struct service *s = &c->services[i];
-        if (cb_is_failed(s) && !cb_in(leaving, s)) {
-            findings_add(f, SEVERITY_VIOLATION, "removes-failed-over", s->id,
-                         "%s is failed over: a rebalance removes it from the cluster", s->id);
-            findings_remedy(f, "'plan recover -service %s' first, if it is to come back", s->id);
-        } else if (s->status == STATUS_UNREACHABLE && !cb_is_failed(s) && !cb_in(leaving, s)) {
-            findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
-                         "%s does not answer: a rebalance needs all nodes that stay", s->id);
-            findings_remedy(f, "start it, or fail it over: 'plan failover -service %s -mode hard'",
-                            s->id);
-        }
-    }
-    check_versions(c, f);
-}
 
 static void check_rebalance(const struct intent *in, const struct cluster *c,
                             const struct cb_set *set, struct findings *f)
@@ -316,6 +331,24 @@ static void check_rebalance(const struct intent *in, const struct cluster *c,
     (void)in;
     cb_check_busy(c, f);
     check_kept(c, set, f);
+}
+
+/* For good: there would be no node for a further copy. */
+static void check_copies(const struct cluster *c, const struct cb_set *set, struct findings *f)
+{
+    size_t now = cb_active_with(c, "kv", NULL), left = cb_active_with(c, "kv", set);
+
+    for (size_t i = 0; i < c->n_buckets; i++) {
+        const struct bucket *b = &c->buckets[i];
+        if (left == 0 || left == now || b->replicas < (int)left)
+            continue;
+        findings_add(f, SEVERITY_VIOLATION, "too-few-copies", b->name,
+                     "bucket %s asks for %d replica%s, but only %zu data node%s would remain: %zu "
+                     "could be kept",
+                     b->name, b->replicas, b->replicas == 1 ? "" : "s", left, left == 1 ? "" : "s",
+                     left - 1);
+        findings_remedy(f, "add a node with the data service first");
+    }
 }
 
 static void check_remove(const struct intent *in, const struct cluster *c, const struct cb_set *set,
@@ -339,6 +372,7 @@ static void check_remove(const struct intent *in, const struct cluster *c, const
     if (!active)
         return; /* taken out without a rebalance: nothing moves */
     check_kept(c, set, f);
+    check_copies(c, set, f);
     cb_check_capacity(c, set, f);
     check_groups(c, set, f);
 }
@@ -358,7 +392,10 @@ static void check_add(const struct intent *in, const struct cluster *c, const st
                      cluster_service(c, id)->membership);
         findings_remedy(f, "'plan rebalance' takes a waiting node in");
     }
-    check_versions(c, f);
+    if (json_bool(in->args, "rebalance", false))
+        check_kept(c, &(struct cb_set){0}, f);
+    else
+        check_versions(c, f);
     arena_release(&a);
 }
 

@@ -166,7 +166,8 @@ static void verify_auto_failover(const struct cluster *c, struct findings *f)
 {
     const struct json *af = cb_part(c, "autoFailover");
     int64_t count = json_int(af, "count", 0), most = json_int(af, "maxCount", 0);
-    size_t active = cb_active_with(c, NULL, NULL);
+    size_t active = cb_active_with(c, NULL, NULL), data = cb_active_with(c, "kv", NULL);
+    size_t left = cb_version(c) >= 706 ? 1 : 2; /* data nodes that must remain */
 
     if (af == NULL)
         return;
@@ -190,6 +191,10 @@ static void verify_auto_failover(const struct cluster *c, struct findings *f)
                      "auto-failover cannot act: %zu active node%s give no majority without one of "
                      "them",
                      active, active == 1 ? "" : "s");
+    else if (data > 0 && data <= left)
+        findings_add(f, SEVERITY_VIOLATION, "auto-failover-too-small", c->store,
+                     "auto-failover cannot act for data nodes: %zu %s active, and %zu must remain",
+                     data, data == 1 ? "is" : "are", left);
 }
 
 static void verify_rest(const struct cluster *c, struct findings *f)
