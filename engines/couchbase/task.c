@@ -467,7 +467,19 @@ static bool is_in_group(struct doing *d)
     return true;
 }
 
-/* The whole division of nodes into groups, as the server wants it. */
+static void push_node(struct json *nodes, const char *otp)
+{
+    struct json *one = json_object();
+
+    json_set_str(one, "otpNode", otp);
+    json_push(nodes, one);
+}
+
+/*
+ * The whole division of nodes into groups, as the server wants it: as it was at the revision that
+ * is sent along. What the member list tells of groups may be a second older, and would undo what
+ * somebody did in that second.
+ */
 static struct json *division(struct doing *d)
 {
     const struct json *moving = json_get(d->t->args, "otp");
@@ -478,16 +490,14 @@ static struct json *division(struct doing *d)
         const char *name = json_str(g, "name");
         bool here = name != NULL && group != NULL && strcmp(name, group) == 0;
         struct json *row = json_object(), *nodes = json_array();
-        for (size_t i = 0; i < d->c.n_services; i++) {
-            const struct service *s = &d->c.services[i];
-            const struct node *n = cluster_node(&d->c, s->node);
-            bool moves = in_list(moving, cb_otp(s));
-            struct json *one;
-            if (moves ? !here : (n == NULL || name == NULL || strcmp(n->zone, name) != 0))
-                continue;
-            one = json_object();
-            json_set_str(one, "otpNode", cb_otp(s));
-            json_push(nodes, one);
+        JSON_FOREACH (n, json_get(g, "nodes")) {
+            const char *otp = json_str(n, "otpNode");
+            if (otp != NULL && !in_list(moving, otp))
+                push_node(nodes, otp);
+        }
+        JSON_FOREACH (otp, here ? moving : NULL) {
+            if (json_value_str(otp) != NULL && cb_by_otp(&d->c, json_value_str(otp)) != NULL)
+                push_node(nodes, json_value_str(otp));
         }
         json_set_str(row, "uri", json_str(g, "uri"));
         json_set(row, "nodes", nodes);

@@ -173,6 +173,20 @@ def of_groups():
         tap.equal(r["status"], 200, "status")
 
 
+def of_groups_just_changed():
+    """A node moved by somebody else within the age of the member list stays where he put it"""
+    with Lab(dict(GROUPS, timing={"cache": 5})) as lab:
+        lab.kv("ping -quiet")
+        uris, otp = [g["uri"] for g in groups(lab)], lab.sim.otp
+        division = [{"uri": uris[0], "nodes": [{"otpNode": otp[n]} for n in ("n1", "n2", "n4")]},
+                    {"uri": uris[1], "nodes": [{"otpNode": otp["n3"]}]}]
+        lab.control("other", method="PUT", path=lab.sim.send("GET", "/pools/default/serverGroups", auth=auth()).json["uri"],
+                    type=JSON, body=json.dumps({"groups": division}))
+        lab.kv("plan change-group -service {n2} -group 'Rack 2' -wait")
+        tap.equal([sorted(n["otpNode"] for n in g["nodes"]) for g in groups(lab)],
+                  [[otp["n1"], otp["n4"]], [otp["n2"], otp["n3"]]], "the division")
+
+
 def into_a_group():
     """add-node into a group is asked of that group"""
     with lab_of(dict(SPARE, groups=["Group 1", "Rack 2"])) as lab:
@@ -183,10 +197,13 @@ def into_a_group():
                                          ("password", "<masked>")])], "into a group")
 
 
-def groups(lab):
+def auth():
     import base64
-    secret = base64.b64encode(("Administrator:" + PASSWORD).encode()).decode()
-    return lab.sim.send("GET", "/pools/default/serverGroups", auth="Basic " + secret).json["groups"]
+    return "Basic " + base64.b64encode(("Administrator:" + PASSWORD).encode()).decode()
+
+
+def groups(lab):
+    return lab.sim.send("GET", "/pools/default/serverGroups", auth=auth()).json["groups"]
 
 
 def with_a_token():
@@ -215,4 +232,4 @@ def kinds_of_the_engine():
 
 
 if __name__ == "__main__":
-    tap.main([of_plans, of_change_policy, of_groups, into_a_group, with_a_token, kinds_of_the_engine])
+    tap.main([of_plans, of_change_policy, of_groups, of_groups_just_changed, into_a_group, with_a_token, kinds_of_the_engine])
