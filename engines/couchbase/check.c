@@ -171,11 +171,10 @@ static void check_graceful(const struct cluster *c, const struct cb_set *set, st
         const struct bucket *b = &c->buckets[i];
         if (b->replicas >= (int)leaving || (b->type && strcmp(b->type, "memcached") == 0))
             continue;
-        findings_add(
-            f, SEVERITY_FATAL, "too-few-replicas", b->name,
-            "bucket %s keeps %d replica%s: %zu data nodes cannot be failed over gracefully "
-            "together (%s)",
-            b->name, b->replicas, b->replicas == 1 ? "" : "s", leaving, cb_names(&a, set));
+        findings_add(f, SEVERITY_FATAL, "too-few-replicas", b->name,
+                     "bucket %s keeps %d replica%s: %s cannot be failed over gracefully%s", b->name,
+                     b->replicas, b->replicas == 1 ? "" : "s", cb_names(&a, set),
+                     leaving == 1 ? "" : " together");
         findings_remedy(f, b->replicas == 0
                                ? "raise its number of replicas and rebalance, or use 'plan "
                                  "remove-node', which moves the data away first"
@@ -354,14 +353,13 @@ static void check_copies(const struct cluster *c, const struct cb_set *set, stru
 static void check_remove(const struct intent *in, const struct cluster *c, const struct cb_set *set,
                          struct findings *f)
 {
-    bool active = false;
+    struct cb_set leaving = *set;
 
     (void)in;
     cb_check_busy(c, f);
-    cb_check_services(c, set, f);
     for (size_t i = 0; i < set->n; i++) {
         const struct service *s = set->v[i];
-        active = active || cb_is_active(s);
+        leaving.by_rebalance = leaving.by_rebalance || cb_is_active(s);
         if (cb_is_active(s) && s->status == STATUS_UNREACHABLE) {
             findings_add(f, SEVERITY_BLOCK, "node-unhealthy", s->id,
                          "%s does not answer: its data cannot be moved away", s->id);
@@ -369,12 +367,13 @@ static void check_remove(const struct intent *in, const struct cluster *c, const
                             s->id);
         }
     }
-    if (!active)
+    cb_check_services(c, &leaving, f);
+    if (!leaving.by_rebalance)
         return; /* taken out without a rebalance: nothing moves */
     check_kept(c, set, f);
-    check_copies(c, set, f);
-    cb_check_capacity(c, set, f);
-    check_groups(c, set, f);
+    check_copies(c, &leaving, f);
+    cb_check_capacity(c, &leaving, f);
+    check_groups(c, &leaving, f);
 }
 
 static void check_add(const struct intent *in, const struct cluster *c, const struct cb_set *set,

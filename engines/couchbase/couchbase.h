@@ -170,6 +170,7 @@ void cb_decode_policy(struct cluster *c);
 struct cb_set {
     struct service **v;
     size_t n;
+    bool by_rebalance; /* they leave by a rebalance, which takes added ones in */
 };
 /*
  * The members named by args "services", or with "allRns" all active ones (of a "zone"). A name is
@@ -203,7 +204,7 @@ void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_lo
  * from the number of replicas. */
 double cb_share_lost(const struct cluster *c, const struct json *bucket, const struct cb_set *set,
                      bool *exact);
-/* Active members that run a duty (NULL: any), the set left out. */
+/* Active members that run a duty (NULL: any), the set left out; with those that join meanwhile. */
 size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb_set *but);
 struct cb_quorum {
     size_t active, healthy, needed;

@@ -476,7 +476,7 @@ static int expand_cleanup(const struct intent *in, const struct cluster *c, stru
                   purge ? "compact bucket %s and forget its deletes"
                         : "compact data and views of bucket %s",
                   b->name);
-        t->degrades = "disks are busier meanwhile";
+        t->degrades = "disks are busier";
     }
     if (only != NULL && !found)
         return err_set(err, ERR_INPUT, "there is no bucket \"%s\" to compact", only);

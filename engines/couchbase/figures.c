@@ -10,24 +10,32 @@ static bool carries(const struct service *s)
     return cb_is_active(s) && cb_has(s, "kv");
 }
 
+/* Active once the set has gone? */
+static bool stays(const struct service *s, const struct cb_set *but)
+{
+    bool joins = but != NULL && but->by_rebalance && cb_is_added(s);
+
+    return (cb_is_active(s) || joins) && !cb_in(but, s);
+}
+
 size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb_set *but)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *s = &c->services[i];
-        n += cb_is_active(s) && !cb_in(but, s) && (duty == NULL || cb_has(s, duty));
+        n += stays(s, but) && (duty == NULL || cb_has(s, duty));
     }
     return n;
 }
 
 /* Sums over the nodes that tell; the silent ones are taken to carry as much as the mean. */
 struct sums {
-    int nodes, heard, leaving;
+    int nodes, heard;
     double memory, cpu, ops;
 };
 
-static void sum(const struct cluster *c, const struct cb_set *leaving, struct sums *t)
+static void sum(const struct cluster *c, struct sums *t)
 {
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *s = &c->services[i];
@@ -36,7 +44,6 @@ static void sum(const struct cluster *c, const struct cb_set *leaving, struct su
         if (!carries(s))
             continue;
         t->nodes++;
-        t->leaving += cb_in(leaving, s);
         if (s->status == STATUS_UNREACHABLE || json_len(system) == 0)
             continue;
         t->heard++;
@@ -52,9 +59,9 @@ void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_lo
     struct sums t = {0};
     double scale;
 
-    sum(c, leaving, &t);
+    sum(c, &t);
     *l = (struct cb_load){.nodes_now = t.nodes,
-                          .nodes_after = t.nodes - t.leaving,
+                          .nodes_after = (int)cb_active_with(c, "kv", leaving),
                           .memory_now = -1,
                           .memory_after = -1,
                           .cpu_now = -1,
@@ -190,8 +197,7 @@ size_t cb_groups_left(const struct cluster *c, const struct cb_set *but)
         for (size_t i = 0; i < c->n_services; i++) {
             const struct service *s = &c->services[i];
             const struct node *n = cluster_node(c, s->node);
-            used = used || (cb_is_active(s) && !cb_in(but, s) && n != NULL &&
-                            strcmp(n->zone, c->zones[z].id) == 0);
+            used = used || (stays(s, but) && n != NULL && strcmp(n->zone, c->zones[z].id) == 0);
         }
         left += used;
     }
