@@ -428,7 +428,7 @@ static void thread_outlives_the_first(void)
     if (p.pid == 0)
         outlived_by_a_thread(ends);
     close(ends[0]);
-    for (int i = 0; i < 500 && !first_thread_ended(p.pid, &stat); i++)
+    for (int i = 0; i < 3000 && !first_thread_ended(p.pid, &stat); i++)
         time_sleep_ms(10);
     p.start_ticks = stat.start_ticks;
     snprintf(p.boot_id, sizeof p.boot_id, "%s", proc_boot_id());
@@ -436,7 +436,7 @@ static void thread_outlives_the_first(void)
     ok(proc_is_alive(&p));
     is_int(proc_reap(&p), -1);
     close(ends[1]);
-    for (int i = 0; i < 500 && proc_is_alive(&p); i++)
+    for (int i = 0; i < 3000 && proc_is_alive(&p); i++)
         time_sleep_ms(10);
     ok(!proc_is_alive(&p));
     is_int(proc_reap(&p), 0);
@@ -490,7 +490,7 @@ static void spawning(void)
     ok(!proc_is_alive(&q) && !proc_signal(&q, 9));
     is_int(proc_reap(&p), -1);
     ok(proc_signal(&p, 9));
-    for (int i = 0; i < 500 && proc_is_alive(&p); i++)
+    for (int i = 0; i < 3000 && proc_is_alive(&p); i++)
         time_sleep_ms(10);
     ok(!proc_is_alive(&p));
     is_int(proc_reap(&p), 9);
