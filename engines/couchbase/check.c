@@ -302,6 +302,7 @@ static void check_recover(const struct intent *in, const struct cluster *c,
             findings_add(f, SEVERITY_FATAL, "not-failed-over", s->id,
                          "%s is not failed over (%s): there is nothing to recover", s->id,
                          s->membership ? s->membership : "unknown");
+            findings_remedy(f, "'show topology' tells the membership of each node");
             continue;
         }
         if (delta && !cb_has(s, "kv") && !cb_has(s, "index")) {
@@ -419,10 +420,13 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
                         "rebalance'",
                         from->id);
     }
-    if (to != NULL && !cb_is_added(to))
+    if (to != NULL && !cb_is_added(to)) {
         findings_add(f, SEVERITY_FATAL, "member-already", to->id,
                      "%s is a member already (%s) and cannot take the place of another", to->id,
                      to->membership);
+        findings_remedy(f, "name a host that is no member, or 'plan remove-node -service %s'",
+                        from->id);
+    }
     check_kept(c, &leaving, f);
     arena_release(&a);
 }

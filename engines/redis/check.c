@@ -10,9 +10,11 @@ static void check_deploy_zone(const struct intent *in, const struct cluster *c, 
     const char *name = json_str(in->args, "name");
 
     for (size_t i = 0; name != NULL && i < c->n_zones; i++) {
-        if (strcmp(c->zones[i].name, name) == 0)
+        if (strcmp(c->zones[i].name, name) == 0) {
             findings_add(f, SEVERITY_FATAL, "zone-exists", c->zones[i].id,
                          "zone \"%s\" is deployed already as %s", name, c->zones[i].id);
+            findings_remedy(f, "'show zones' lists the zones and their names");
+        }
     }
 }
 
@@ -39,9 +41,11 @@ static void check_deploy_admin(const struct intent *in, const struct cluster *c,
 
     for (size_t i = 0; n != NULL && i < c->n_services; i++) {
         const struct service *s = &c->services[i];
-        if (s->kind == KIND_ADMIN && strcmp(s->node, n->id) == 0)
+        if (s->kind == KIND_ADMIN && strcmp(s->node, n->id) == 0) {
             findings_add(f, SEVERITY_FATAL, "admin-exists", s->id, "%s has an admin already: %s",
                          n->id, s->id);
+            findings_remedy(f, "'show topology' lists the admins and their storage nodes");
+        }
     }
     if (json_get(in->args, "port") != NULL)
         findings_add(f, SEVERITY_NOTE, "no-effect", c->store,

@@ -325,9 +325,11 @@ static void check_zone_list(const struct json *zones, const struct cluster *c, s
         JSON_FOREACH (other, zones) {
             times += cluster_zone(c, json_str(other, "zone")) == cluster_zone(c, id);
         }
-        if (times > 1)
+        if (times > 1) {
             findings_add(f, SEVERITY_FATAL, "zone-twice", id, "zone %s is named %zu times", id,
                          times);
+            findings_remedy(f, "name each zone once");
+        }
         if (is_offline_type(z))
             offline++;
         else

@@ -117,6 +117,16 @@ void world_make(struct world *w)
     }
 }
 
+static void fall_silent(struct cluster *c, struct node *n)
+{
+    n->status = STATUS_UNREACHABLE;
+    n->detail = "connection refused";
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (strcmp(c->services[i].node, n->id) == 0)
+            c->services[i].status = STATUS_UNREACHABLE;
+    }
+}
+
 void world_observe(struct world *w)
 {
     struct err err = ERR_INIT;
@@ -125,8 +135,12 @@ void world_observe(struct world *w)
         printf("Bail out! documents: %s\n", err.text);
         exit(1);
     }
-    for (int i = 0; i < COPIES; i++)
-        redis_decode_node(&w->c, &w->c.nodes[i], w->nodes[i]);
+    for (int i = 0; i < COPIES; i++) {
+        if (w->is_silent[i])
+            fall_silent(&w->c, &w->c.nodes[i]);
+        else
+            redis_decode_node(&w->c, &w->c.nodes[i], w->nodes[i]);
+    }
     redis_settle_roles(&w->c);
 }
 
@@ -160,6 +174,8 @@ static void change_one(struct world *w, char *text)
     if ((s = find_service(w, who, &member)) != NULL) {
         bool live = what[0] == '.';
         json_set(live ? json_get(s, "redis") : s, what + live, world_json(value));
+    } else if (strcmp(who, "silent") == 0) {
+        w->is_silent[what[2] - '1'] = true;
     } else if (strncmp(who, "sn", 2) == 0) {
         json_set(json_at(json_get(w->nodes[who[2] - '1'], "storageDirs"), 0), what,
                  world_json(value));

@@ -63,6 +63,9 @@ static void run_case(const struct rule_case *rc)
 #define START(who) VERB_START_SERVICE, "{\"services\":[\"" who "\"]}"
 #define FAILOVER(who, mode) VERB_FAILOVER, "{\"services\":[\"" who "\"],\"mode\":\"" mode "\"}"
 #define RESTORE(from, to) VERB_NETWORK_RESTORE, "{\"from\":\"" from "\",\"to\":\"" to "\"}"
+#define ZONES(one, other)                                                               \
+    VERB_FAILOVER, "{\"zones\":[{\"zone\":\"" one "\",\"type\":\"offline-secondary\"}," \
+                   "{\"zone\":\"" other "\",\"type\":\"primary\"}]}"
 #define DOWN(who) who " state \"stopped\";" who " pid 0;" who " redis null"
 
 static void going_down(void)
@@ -114,6 +117,11 @@ static void going_down(void)
          SEVERITY_BLOCK, "settle", "rg2-rn1 on sn1 started 4 s ago; the store is given 5 s"},
         {"its own start does not count", STOP("\"rg1-rn2\""),
          "policy settleSeconds 5;rg1-rn2 .uptimeS 1", SEVERITY_NOTE, NULL, NULL},
+
+        {"its agent answers, another of its zone does not", STOP("\"rg1-rn2\""),
+         "silent sn3;zone sn2 zn2;zone sn3 zn2", SEVERITY_NOTE, "one-copy", NULL},
+        {"its agent does not answer", STOP("\"rg1-rn2\""), "silent sn2", SEVERITY_FATAL,
+         "node-unreachable", "nothing can be done with rg1-rn2: connection refused"},
 
         {"no slot is moving", STOP("\"rg1-rn1\""), "open rg2-rn2 7", SEVERITY_NOTE, NULL, NULL},
         {"a slot is moving", STOP("\"rg1-rn1\""), "open rg1-rn1 7", SEVERITY_BLOCK, "slot-moving",
@@ -257,6 +265,10 @@ static void operations(void)
                          "{\"state\":\"ok\",\"primary\":true,\"slots\":5}",
          SEVERITY_VIOLATION, "start", "it was the primary and its data is gone"},
         {"the primary itself", FAILOVER("rg1-rn1", "hard"), "", SEVERITY_NOTE, NULL, NULL},
+        {"one of each shard", FAILOVER("rg1-rn2\",\"rg2-rn1", "graceful"), "", SEVERITY_NOTE, NULL,
+         NULL},
+        {"two of one shard", FAILOVER("rg1-rn2\",\"rg1-rn3", "graceful"), "", SEVERITY_FATAL,
+         "one-primary", "rg1-rn2 and rg1-rn3 cannot both be primary of rg1"},
 
         {"from the primary", RESTORE("rg1-rn1", "rg1-rn2"), "", SEVERITY_NOTE, NULL, NULL},
         {"from a replica", RESTORE("rg1-rn3", "rg1-rn2"), "", SEVERITY_FATAL, "source",
@@ -275,6 +287,34 @@ static void operations(void)
         {"the primary does not answer", RESTORE("rg1-rn1", "rg1-rn2"), DOWN("rg1-rn1"),
          SEVERITY_FATAL, "source", NULL},
     };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        run_case(&cases[i]);
+}
+
+/* The zone form of a failover: sn3, where the primary of rg3 is, is a zone of its own. */
+static void zones(void)
+{
+#define LOST "zone sn3 zn2;silent sn3;"
+    static const struct rule_case cases[] = {
+        {"a zone that is away", ZONES("zn2", "zn1"),
+         LOST "rg3-rn1 .linkUp false;rg3-rn2 .linkUp false", SEVERITY_NOTE, NULL, NULL},
+        {"a zone that answers", ZONES("zn2", "zn1"), "zone sn3 zn2", SEVERITY_FATAL, "zone-alive",
+         "rg1-rn3 on sn3 answers, so its zone is not offline"},
+        {"only its agent is away", ZONES("zn2", "zn1"),
+         LOST "rg3-rn1 .primaryId \"9999999999999999999999999999999999999999\"", SEVERITY_BLOCK,
+         "zone-alive", "rg3-rn1 is still linked to its primary"},
+        {"one copy outside", ZONES("zn2", "zn1"), LOST "rg3-rn1 .linkUp false;" DOWN("rg3-rn2"),
+         SEVERITY_NOTE, NULL, NULL},
+        {"no copy outside", ZONES("zn2", "zn1"), LOST DOWN("rg3-rn1") ";" DOWN("rg3-rn2"),
+         SEVERITY_BLOCK, "last-copy", "no copy of rg3 is live outside the offline zones"},
+        {"the same zone twice", ZONES("zn1", "zn1"), "", SEVERITY_FATAL, "zone-twice", NULL},
+        {"nothing that would take over", VERB_FAILOVER,
+         "{\"zones\":[{\"zone\":\"zn2\",\"type\":\"offline-secondary\"}]}",
+         LOST "rg3-rn1 .linkUp false;rg3-rn2 .linkUp false", SEVERITY_FATAL, "zone-types",
+         "1 named as offline-secondary and 0 as primary"},
+    };
+#undef LOST
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         run_case(&cases[i]);
@@ -343,5 +383,5 @@ static void copies_are_apart(void)
 int main(void)
 {
     TAP_RUN(TAP_TEST(copies_are_apart), TAP_TEST(policies_are_numbers), TAP_TEST(going_down),
-            TAP_TEST(headroom), TAP_TEST(majority), TAP_TEST(operations));
+            TAP_TEST(headroom), TAP_TEST(majority), TAP_TEST(operations), TAP_TEST(zones));
 }
