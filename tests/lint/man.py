@@ -8,7 +8,8 @@ import source
 import tap
 
 BUILD = tap.build_dir()
-PAGES = {"kvsh.1": "kvsh", "kvsh-commands.7": None, "kvsh-couchbase.7": None, "kvsh.conf.5": None, "kvagentd.8": "kvagentd"}
+PAGES = {"kvsh.1": "kvsh", "kvsh-commands.7": None, "kvsh-couchbase.7": None, "kvsh-plan.7": None, "kvsh.conf.5": None,
+         "kvagentd.8": "kvagentd"}
 
 
 def path_of(page):
@@ -110,6 +111,31 @@ def couchbase_rules_are_told():
                   "rules missing in kvsh-couchbase(7)")
 
 
+def redis_rules_are_told():
+    """kvsh-plan(7) has every rule that the engine refuses by"""
+    text = text_of("kvsh-plan.7").replace("\\-", "-")
+    rules = {rule for part in ("check", "cleanup", "operate", "recover", "rules") for rule in re.findall(
+        r'findings_add\(\s*f,[^"]*?SEVERITY_(?:BLOCK|CONFIRM|FATAL),\s*"([a-z-]+)"', source.read("engines/redis/%s.c" % part))}
+    tap.ok(len(rules) > 20, "the rules were found (%d)" % len(rules))
+    source.report([r for r in sorted(rules) if not re.search(r"^\.BR? .*(?<![\w-])%s(?![\w-])" % r, text, re.M)],
+                  "rules missing in kvsh-plan(7)")
+
+
+def keys_are_told():
+    """kvsh.conf(5) has the keys that the program takes, section by section, and no others"""
+    text = text_of("kvsh.conf.5").replace("\\-", "-")
+    faults = []
+    for section, known in zip(("[store NAME]", "[kvsh]"), re.findall(
+            r'"known keys: ((?:[^"]|"\s*")*)"', source.read("commands/settings.c"))):
+        keys = set(re.sub(r'"\s*"', "", known).split(", "))
+        part = text.partition("\n.SH %s\n" % section)[2].partition("\n.SH ")[0]
+        told = {key for line in re.findall(r"^\.TP\n\.B (.*)$", part, re.M) for key in re.sub(r"\\f.", "", line).split(", ")}
+        told |= {"notify-command"} if section == "[kvsh]" else set()  # told once for both
+        faults += ["%s: %s" % (section, key) for key in sorted(keys ^ told)]
+        tap.ok(len(keys) > 4, "the keys of %s were found" % section)
+    source.report(faults, "keys that only the program or only kvsh.conf(5) has")
+
+
 if __name__ == "__main__":
     tap.main([pages_render, sections_are_there, options_agree, statuses_agree, every_command_is_described,
-              couchbase_rules_are_told])
+              couchbase_rules_are_told, redis_rules_are_told, keys_are_told])
