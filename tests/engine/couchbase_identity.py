@@ -70,11 +70,13 @@ def an_older_success():
 def no_number_in_the_answer():
     """A 200 without rebalance_id began nothing: 7.6 and 8.0 tell it so, 7.2 is found out by what moves."""
     for version in ("7.2", "7.6", "8.0"):
-        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 4}}) as lab:
+        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 600}}) as lab:
             done = between_look_and_request(lab, "plan remove-node -service {n4} -wait", 1,
                                             lambda: others_rebalance(lab, "n3"))
             tap.contains(done.stderr, "began nothing" if version != "7.2" else "began no rebalance for this plan", version)
             tap.equal((len(asked(lab, REBALANCE)), lab.membership("n4")), (1, "active"), version)
+            lab.control("set", timing={"rebalance": 1})
+            lab.control("clock", advance=1000)
             lab.wait(lambda: lab.cluster()["operation"] is None, "theirs to end")
             lab.kv("plan execute -last -wait", None)
             tap.equal(lab.membership("n4"), None, version + ": n4 in the end")
@@ -90,7 +92,7 @@ def the_same_by_somebody_else():
 def lost_answer_and_theirs():
     """Our answer is lost, theirs runs: what it moves tells that it is not ours, and nothing is asked for twice."""
     for version in ("7.2", "8.0"):
-        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 5}}) as lab:
+        with Lab({"nodes": 4, "version": version, "timing": {"rebalance": 600}}) as lab:
             lab.control("fault", kind="cut", path=REBALANCE, method="POST", count=1, effect=False)
             done = between_look_and_request(lab, "plan remove-node -service {n4} -wait", 1,
                                             lambda: others_rebalance(lab, "n3"))
@@ -114,7 +116,7 @@ def theirs_behind_ours():
 
 def refused_while_theirs_runs():
     """Somebody else's failover in between: 503, nothing of ours."""
-    with Lab({"nodes": 5, "version": "7.6", "timing": {"graceful": 5}}) as lab:
+    with Lab({"nodes": 5, "version": "7.6", "timing": {"graceful": 600}}) as lab:
         done = between_look_and_request(lab, "plan failover -service {n2} -wait", 1,
                                         lambda: others_failover(lab, "n3", "startGracefulFailover"))
         tap.contains(done.stderr, "Cannot failover during rebalance", "what is said")
@@ -139,12 +141,13 @@ def members_changed_in_between():
 
 def effect_missing():
     """What the cluster calls completed and has no effect is no success."""
-    with Lab({"nodes": 4, "timing": {"graceful": 2}}) as lab:
+    with Lab({"nodes": 4, "timing": {"graceful": 60}}) as lab:
         lab.kv("plan failover -service {n2}")
         lab.wait(lambda: lab.cluster()["operation"] is not None, "the failover to run")
         secret = base64.b64encode(("Administrator:" + cblab.PASSWORD).encode()).decode()
         before = lab.sim.send("GET", "/pools/default", auth="Basic " + secret).text
         lab.control("fault", kind="body", path="/pools/default", method="GET", status=200, body=before, count=-1)
+        lab.control("clock", advance=60)
         done = lab.kv("plan wait -last", 1)
         tap.contains(done.stderr, "completed, but %s is still active" % lab.host["n2"], "what is said")
         lab.control("faults", clear=True)
@@ -191,10 +194,11 @@ def node_statuses_missing():
 def stale_after_a_crash():
     """After a crash the task list is stale or its master silent: kvsh waits for a word, and asks for nothing twice."""
     for kind in ("stale", "master_timeout"):
-        with Lab({"nodes": 4, "timing": {"rebalance": 3}}) as lab:
+        with Lab({"nodes": 4, "timing": {"rebalance": 60}}) as lab:
             lab.kv("plan remove-node -service {n4}")
             lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
             lab.kill_runner()
+            lab.control("clock", advance=57)
             lab.wait(lambda: "INTERRUPTED" in lab.kv("show plans -local").stdout, "the plan to be found dead")
             lab.control("fault", kind=kind, path=TASKS, method="GET", count=6)
             done = lab.kv("plan execute -last -wait", None)
@@ -208,10 +212,11 @@ def stale_after_a_crash():
 
 def undone_by_somebody():
     """After a crash the failover is found done and undone again: nothing is repeated, and the outcome is not made up."""
-    with Lab({"nodes": 4, "timing": {"graceful": 2, "rebalance": 2}}) as lab:
+    with Lab({"nodes": 4, "timing": {"graceful": 60, "rebalance": 2}}) as lab:
         lab.kv("plan failover -service {n4}")
         lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
         lab.kill_runner()
+        lab.control("clock", advance=60)
         lab.wait(lambda: lab.membership("n4") == "inactiveFailed" and lab.cluster()["operation"] is None, "its end")
         lab.others("/controller/setRecoveryType", "otpNode={n4}&recoveryType=full")
         lab.others(REBALANCE, "knownNodes={n1}%2C{n2}%2C{n3}%2C{n4}&ejectedNodes=")
@@ -280,13 +285,14 @@ def aborted_by_an_automatic_failover():
 
 def the_leader_dies():
     """The node that leads the rebalance, and is asked first, dies: the others tell how it ended; it can be begun again."""
-    with Lab({"nodes": 5, "timing": {"rebalance": 6}}) as lab:
+    with Lab({"nodes": 5, "timing": {"rebalance": 60}}) as lab:
         lab.kv("plan remove-node -service {n5}")
         lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
         lab.control("node", node="n1", do="kill")
         done = lab.kv("plan wait -last", 1)
         tap.contains(done.stderr, "the rebalance failed", "what is said")
         lab.control("node", node="n1", do="revive")
+        lab.control("set", timing={"rebalance": 2})
         lab.wait(lambda: "not heard" not in lab.kv("verify configuration -quiet", None).stdout, "n1 to be back")
         lab.kv("plan execute -last -wait")
         tap.equal((lab.membership("n1"), lab.membership("n5")), ("active", None), "n1, n5")

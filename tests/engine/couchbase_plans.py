@@ -194,24 +194,27 @@ def killed_runner():
     """A runner killed in the middle: the plan goes on with the operation it began, and begins no second one."""
     for line, path in (("plan failover -service {n2}", "/controller/startGracefulFailover"),
                        ("plan remove-node -service {n4}", "/controller/rebalance")):
-        with Lab({"nodes": 4, "timing": {"graceful": 4, "rebalance": 4}}) as lab:
+        with Lab({"nodes": 4, "timing": {"graceful": 600, "rebalance": 600}}) as lab:
             lab.kv(line)
             lab.wait(lambda: lab.cluster()["operation"] is not None, "the operation to begin")
             lab.wait(lambda: '"operation"' in lab.kv("show events -plan 1 -local").stdout, "it to be noted")
             lab.kill_runner()
             lab.wait(lambda: "INTERRUPTED" in lab.kv("show plans -local").stdout, "the plan to be found dead")
-            lab.kv("plan execute -last -wait")
+            lab.kv("plan execute -last")
+            lab.control("clock", advance=1000)
+            lab.kv("plan wait -last")
             tap.equal(len([r for r in lab.requests() if r["path"] == path]), 1, "requests of " + path)
 
 
 def interrupted():
     """plan interrupt stops what the plan began; plan execute goes on."""
-    with Lab({"nodes": 4, "timing": {"rebalance": 4}}) as lab:
+    with Lab({"nodes": 4, "timing": {"rebalance": 600}}) as lab:
         lab.kv("plan remove-node -service {n4}")
         lab.wait(lambda: lab.cluster()["operation"] is not None, "the rebalance to begin")
         lab.kv("plan interrupt -last")
         lab.kv("plan wait -last", 4)
         tap.equal(lab.cluster()["operation"], None, "the operation")
+        lab.control("set", timing={"rebalance": 1})
         lab.kv("plan execute -last -wait")
         tap.equal(lab.membership("n4"), None, "n4")
 
