@@ -176,7 +176,7 @@ class JournalReader:
         must(self.state(plan) == "SUCCEEDED", "plan %d is %s" % (plan, self.state(plan)))
         for num, state, what, _, _ in self.tasks(plan):
             must(state in ("SUCCEEDED", "SKIPPED"), "task %d (%s) of plan %d is %s" % (num, what, plan, state))
-        kvtest.wait_for(lambda: not self.runners(), "no runner is left", 10)
+        kvtest.wait_for(lambda: not self.runners(), "no runner is left")
         for byte in (0, plan):
             must(not self.lock_held(byte), "lock %d is still held" % byte)
 

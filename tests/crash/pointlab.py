@@ -36,7 +36,7 @@ ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
 RUNNER, SHELL = "run-plan", "!run-plan"
 WORDS = {RUNNER: "runner", SHELL: "shell"}
 
-covered, enumerated = collections.Counter(), collections.Counter()
+covered, enumerated, tried = collections.Counter(), collections.Counter(), collections.Counter()
 
 
 class Run:
@@ -127,17 +127,19 @@ def crash_everywhere(take, where):
         except AssertionError as e:
             return "point %d (%s) of the %s: %s" % (n, points[n - 1], WORDS[where], e)
 
-    tried = chosen(len(points))
+    must(points, "the %s names its points" % WORDS[where])
+    numbers = chosen(len(points))
     with ThreadPoolExecutor(take.jobs) as pool:
-        results = list(pool.map(one, tried))
+        results = list(pool.map(one, numbers))
     for result in results:
         if isinstance(result, str):
             tap.fail(result)
     hit, kinds = results.count(True), collections.Counter(points)
     tap.note("%s: %s points (%s), %d tried, %d reached" % (
-        WORDS[where], len(points), ", ".join("%s %d" % (k, kinds[k]) for k in sorted(kinds)), len(tried), hit))
+        WORDS[where], len(points), ", ".join("%s %d" % (k, kinds[k]) for k in sorted(kinds)), len(numbers), hit))
     tap.ok(hit > 0 or not EVERY, "some point was reached")
     enumerated[where] += len(points)
+    tried[where] += len(numbers)
     covered[where] += hit
 
 
@@ -175,3 +177,4 @@ def tell_total():
     for where, word in WORDS.items():
         tap.note("%s: %d points enumerated by the program, %d of them crashed at and resumed" % (
             word, enumerated[where], covered[where]))
+        tap.ok(covered[where] > 0 or not tried[where], "the %s was crashed at some point" % word)

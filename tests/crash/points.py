@@ -76,7 +76,7 @@ class Frozen(Store):
             node.kill()
         for pid in kvtest.processes_of(self.lab.folder):
             os.kill(pid, signal.SIGKILL)
-        kvtest.wait_for(lambda: not kvtest.processes_of(self.lab.folder), "all processes end", 10, 0.02)
+        kvtest.wait_for(lambda: not kvtest.processes_of(self.lab.folder), "all processes end", every=0.02)
 
     def begin(self):
         """The store as it was, and the command."""
