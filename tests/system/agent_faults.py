@@ -99,13 +99,13 @@ def agent_ended():
 def service_killed():
     """A service that dies is started again, later each time, and keeps its data"""
     for attempt in (1, 2):
-        seq, begin = last_event(), time.monotonic()
+        seq = last_event()
         pid = kill_service()
         wait_for(lambda: service(node)["pid"] not in (0, pid) and is_up(), "restart %d" % attempt)
-        took = time.monotonic() - begin
-        tap.ok(attempt * 0.9 < took < attempt + 4, "restart %d came after %.1f s" % (attempt, took))
         tap.equal(kinds(seq), ["process-died", "process-started"], "events")
-        died = [e for e in events(node, seq) if e["kind"] == "process-died"][0]
+        died, started = [e for e in events(node, seq) if e["kind"] in ("process-died", "process-started")]
+        took = (started["timeMs"] - died["timeMs"]) / 1000
+        tap.ok(attempt * 0.9 < took < attempt + 9, "restart %d came after %.1f s" % (attempt, took))
         tap.contains(died["text"], "signal 9", "text")
         tap.equal(died["severity"], "error", "severity")
     tap.equal(get("/k"), "kept", "value")
@@ -188,7 +188,7 @@ def frozen():
     pid = kill_service(signal.SIGSTOP)
     begin = time.monotonic()
     s = service(node)
-    tap.ok(time.monotonic() - begin < 3, "the node document came in time")
+    tap.ok(time.monotonic() - begin < 15, "the node document came in time")
     tap.equal(s["redis"], None, "redis")
     tap.contains(s["error"], "did not answer within 1000 ms", "error")
     tap.equal(s["state"], "running", "state")
@@ -356,7 +356,11 @@ def logs():
     folder = os.path.join(node.root, STORE, "log")
     path = os.path.join(folder, "rg1-rn1_0.log")
     serves()
-    time.sleep(1.5)  # what redis has written is read
+    seq = last_event()
+    with open(path, "a", encoding="ascii") as f:
+        f.write("77:M 01 Jan 2026 10:00:00.000 # Manual failover timed out.\n")
+    wait_for(lambda: any("a failover by hand did not" in e["text"] for e in events(node, seq)),
+             "what redis has written is read up to here")
     seq = last_event()
 
     def matches():

@@ -347,7 +347,7 @@ def event_pages():
     page = ask(node, "GET", "/v1/events?after=%d&wait=1" % last)
     tap.equal(page["events"], [], "nothing new")
     tap.equal(page["next"], last, "next when nothing is new")
-    tap.ok(0.9 < time.monotonic() - begin < 5, "it waited")
+    tap.ok(0.9 < time.monotonic() - begin < 20, "it waited")
     page = ask(node, "GET", "/v1/events?after=%d" % (last + 1000))
     tap.equal(page["events"][0]["seq"], 1, "a number of another life begins anew")
 

@@ -139,8 +139,11 @@ def finish(lab):
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as f:
                     tap.lacks(f.read(), "Sanitizer", "output of agent %d" % node.number)
-        left = kvtest.processes_of(lab.folder)
-        tap.equal([kvtest.describe(p) for p in left], [], "processes left")
+        try:
+            wait_for(lambda: not kvtest.processes_of(lab.folder), "all processes end")
+        except AssertionError:
+            for pid in kvtest.processes_of(lab.folder):
+                tap.fail("still there: " + kvtest.describe(pid))
         lab.close()
     return run
 

@@ -21,7 +21,7 @@ def shell():
         run = lab.kvsh("plan wait -id %d" % crashes.PLAN)
         tap.contains(run.out, "ended successfully", "plan wait")
         return ("SUCCEEDED",)
-    crashes.several((0.3,), victim)
+    crashes.several((0.3,), victim, begun=True)
 
 
 def agent_is_gone():
@@ -31,7 +31,7 @@ def agent_is_gone():
         wait_for(lambda: over(lab), "the plan has an end", 100)
         lab.nodes[1].start()
         return ("ERROR",)
-    crashes.several((0.1,), victim)
+    crashes.several((0.1,), victim, begun=True)
 
 
 def agent_comes_back():
@@ -41,7 +41,7 @@ def agent_comes_back():
         lab.nodes[1].start()
         wait_for(lambda: over(lab), "the plan has an end", 100)
         return ("SUCCEEDED", "ERROR")
-    crashes.several((0.1, 0.6, 1.2), victim)
+    crashes.several((0.1, 0.6, 1.2), victim, begun=True)
 
 
 def everything():
@@ -56,7 +56,7 @@ def everything():
             node.agent.wait()
             node.start()
         return ("INTERRUPTED", "SUCCEEDED")
-    crashes.several((1.2,), victim)
+    crashes.several((1.2,), victim, begun=True)
 
 
 def agent_restart():

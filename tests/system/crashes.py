@@ -11,6 +11,9 @@ from kvtest import wait_for
 PLAN = 8  # deploy-topology is the eighth plan of the script
 
 
+ENDS = ("SUCCEEDED", "ERROR", "INTERRUPTED")
+
+
 def prepared():
     """A laboratory in which only the last line of the script is left to do."""
     lab = kvtest.Lab()
@@ -37,6 +40,12 @@ def kill(pid):
     return True
 
 
+def kill_runner(lab):
+    """Kills the runner, which may just be on its way; False when the plan had come to its end before."""
+    wait_for(lambda: runner_of(lab) or lab.plan_state(PLAN) in ENDS, "there is a runner", every=0.01)
+    return kill(runner_of(lab))
+
+
 def finish(lab):
     """plan execute ends what was begun, and the store is well."""
     if lab.plan_state(PLAN) != "SUCCEEDED":
@@ -49,12 +58,14 @@ def finish(lab):
     tap.contains(run.out, "Put OK, inserted.", "put")
 
 
-def killed_at(seconds, victim):
-    """Starts the plan, calls victim(lab) after so long, then finishes. victim returns the states allowed afterwards."""
+def killed_at(seconds, victim, begun):
+    """Starts the plan, calls victim(lab) so long after it was made (or, when begun, after it was RUNNING), then finishes.
+    victim returns the states allowed afterwards."""
     lab = prepared()
     try:
         shell = lab.spawn(lab.deploy_lines()[-1])
-        wait_for(lambda: lab.plan_state(PLAN) is not None, "the plan is in the journal")
+        wait_for(lambda: lab.plan_state(PLAN) in ENDS + ("RUNNING",) + (() if begun else ("PENDING", "APPROVED")), "the plan is there",
+                 every=0.01)
         time.sleep(seconds)
         before = lab.plan_state(PLAN)
         allowed = victim(lab, shell)
@@ -72,7 +83,7 @@ def killed_at(seconds, victim):
         lab.close()
 
 
-def several(instants, victim):
+def several(instants, victim, begun=False):
     """At several instants; at least one of them has to be in the middle of the plan."""
-    states = [killed_at(seconds, victim) for seconds in instants]
+    states = [killed_at(seconds, victim, begun) for seconds in instants]
     tap.ok("RUNNING" in states, "one of the instants is in the middle (states: %s)" % states)

@@ -130,7 +130,7 @@ class RedisError(Exception):
 class Redis:
     """One connection."""
 
-    def __init__(self, port, password, timeout=3):
+    def __init__(self, port, password, timeout=20):
         self.socket = socket.create_connection((HOST, port), timeout)
         self.file = self.socket.makefile("rb")
         self.call("AUTH", password)
@@ -371,7 +371,7 @@ class Lab:
                 node.agent = None
         self.no_sanitizer_spoke()
         try:
-            wait_for(lambda: not processes_of(self.folder), "all processes end", 10)
+            wait_for(lambda: not processes_of(self.folder), "all processes end")
         except AssertionError:
             for pid in processes_of(self.folder):
                 tap.fail("still there: " + describe(pid))

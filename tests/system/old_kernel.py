@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """An agent on a kernel without pidfd: it sees its services end all the same, stops them, and takes them over."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,9 +38,11 @@ node = lab.nodes[0]
 
 def pidfds():
     """How many processes the agent watches by descriptor."""
-    folder = "/proc/%d/fd" % agent_pid(node)
-    return sum("pidfd" in os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder)
-               if os.path.islink(os.path.join(folder, fd)))
+    folder, found = "/proc/%d/fd" % agent_pid(node), 0
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += "pidfd" in os.readlink(os.path.join(folder, fd))
+    return found
 
 
 def is_up():

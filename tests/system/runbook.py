@@ -116,7 +116,7 @@ def replica():
     tap.note("service " + service)
     node, folder = lose(service)
     replace(service, node, folder, resume=False)
-    wait_for(lambda: carries_the_value(folder), "the new directory's files have the value", 10)
+    wait_for(lambda: carries_the_value(folder), "the new directory's files have the value")
 
 
 def primary():
@@ -125,7 +125,7 @@ def primary():
     tap.note("service " + service)
     node, folder = lose(service)
     replace(service, node, folder, resume=True)
-    wait_for(lambda: carries_the_value(folder), "the new directory's files have the value", 10)
+    wait_for(lambda: carries_the_value(folder), "the new directory's files have the value")
     tap.ok(of_role("primary") != service, "another service is the primary now")
 
 

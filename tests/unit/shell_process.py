@@ -62,6 +62,16 @@ def failed_writes_are_errors():
     tap.equal(r.stderr, b"", "complaint without a reader")
 
 
+def comes_to_rest(pid):
+    """Waits until the process does nothing but wait: asleep at ten looks in a row."""
+    looks, end = 0, time.monotonic() + LIMIT
+    while looks < 10 and time.monotonic() < end:
+        with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+            looks = looks + 1 if f.read().rpartition(")")[2].split()[0] == "S" else 0
+        time.sleep(0.03)
+    tap.ok(looks == 10, "it comes to rest")
+
+
 def interrupts_end_scripts():
     """SIGINT ends a script that waits for its next line, and a command that waits."""
     for text, status, said in ((b"echo ready\n", 130, b"stdin:2: interrupted\n"),
@@ -71,7 +81,7 @@ def interrupts_end_scripts():
         p.stdin.write(text)
         p.stdin.flush()
         tap.equal(p.stdout.readline(), b"ready\n", "first line")
-        time.sleep(0.3)
+        comes_to_rest(p.pid)
         p.send_signal(signal.SIGINT)
         errors = p.stderr.read()
         tap.equal((p.wait(LIMIT), errors), (status, said), "outcome")

@@ -315,7 +315,7 @@ static void an_interrupt_reaches_the_task(void)
     asked = time_mono_ms();
     ok(journal_plan_move(b.journal, 1, PLAN_INTERRUPT_REQUESTED, NULL, &err) == 0);
     pthread_join(r.thread, NULL);
-    ok(time_mono_ms() - asked < 5000);
+    ok(time_mono_ms() - asked < 20000);
     is_int(r.rc, 0);
     load(&b, 1, &p);
     is_int(p.state, PLAN_INTERRUPTED);

@@ -97,13 +97,13 @@ static void what_hangs_is_killed_with_its_children(void)
     ok(execute(&b, id, &err) == 0);
     path = script(&b, "sleep 60 & echo $! > \"$1\"; wait");
     pids = xasprintf("%s/pids", b.dir);
-    tell(&b, id, path, pids, 500);
+    tell(&b, id, path, pids, 2500);
     ok(time_mono_ms() - begun < 20000);
-    is_int(events_like(&b, id, "did not end within 0.5 s and was killed"), 1);
+    is_int(events_like(&b, id, "did not end within 2.5 s and was killed"), 1);
     is_int(state_of(&b, id), PLAN_SUCCEEDED);
     text = fs_read(pids, 100, NULL, &err);
     ok(text != NULL);
-    for (int i = 0; i < 100 && kill((int)strtol(text, NULL, 10), 0) == 0; i++) {
+    for (int i = 0; i < 600 && kill((int)strtol(text, NULL, 10), 0) == 0; i++) {
         char *stat = xasprintf("/proc/%d/stat", (int)strtol(text, NULL, 10)),
              *line = fs_read(stat, 999, NULL, &err);
         bool dead = line == NULL || strstr(line, ") Z ") != NULL;
@@ -112,7 +112,7 @@ static void what_hangs_is_killed_with_its_children(void)
         free(line);
         if (dead)
             break;
-        ok(i < 99);
+        ok(i < 599);
         time_sleep_ms(50);
     }
     free(text);
