@@ -238,7 +238,7 @@ def status_hangs():
     wait_for(lambda: unit()["state"] == "unknown", "state unknown")
     begin = time.monotonic()
     detail = unit()["detail"]
-    tap.ok(time.monotonic() - begin < 5, "the node answers")
+    tap.ok(time.monotonic() - begin < 15, "the node answers")
     tap.contains(detail, "its status command had not", "detail") if "was ended" in detail else tap.contains(
         detail, "its status command has not answered for", "detail")
     tap.equal(last_event("status-unknown", after)["severity"], "warning", "event")
