@@ -155,11 +155,14 @@ static bool is_overridden(const struct finding *one, const struct intent *in)
     }
 }
 
-/* The remedy, and how the operator takes it upon himself where that is possible. */
+/* The remedy, and how the operator takes it upon himself where that is possible; a remedy may say
+ * itself what -force is good for. */
 static int say_way_out(const struct finding *one, struct err *err)
 {
     const char *remedy = one->remedy != NULL ? one->remedy : "", *between = *remedy ? "; " : "";
 
+    if (strstr(remedy, "-force -reason TEXT") != NULL)
+        return err_advise(err, "%s", remedy);
     switch (one->severity) {
     case SEVERITY_BLOCK:
         return err_advise(err, "%s%s-force -reason TEXT does it all the same", remedy, between);

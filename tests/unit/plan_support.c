@@ -279,6 +279,10 @@ static void fake_check(const struct intent *in, const struct cluster *c, struct 
         findings_add(f, SEVERITY_BLOCK, "majority", "rg1", "1 of 3 primaries would be left");
         findings_remedy(f, "start rg1-rn2 first");
     }
+    if (json_bool(in->args, "leaveOut", false)) {
+        findings_add(f, SEVERITY_BLOCK, "evidence", "rg1", "rg1-rn2 is not recovered");
+        findings_remedy(f, "stop it; -force -reason TEXT recovers the others");
+    }
     if (json_bool(in->args, "fatal", false))
         findings_add(f, SEVERITY_FATAL, "last-copy", "rg1", "the last copy of rg1 would be lost");
 }

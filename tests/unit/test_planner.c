@@ -93,6 +93,10 @@ static void what_blocks_refuses(void)
     is_int(t.plan.n_tasks, 0);
     trial_end(&t);
 
+    ok(make(&b, cn, "{\"leaveOut\":true}", false, &t) < 0);
+    is_str(t.err.advice, "stop it; -force -reason TEXT recovers the others");
+    trial_end(&t);
+
     ok(make(&b, cn, "{\"warn\":true,\"block\":true}", true, &t) == 0);
     is_int(t.plan.n_notes, 2);
     is_str(t.plan.notes[1], "overridden by force: 1 of 3 primaries would be left (rule majority)");
