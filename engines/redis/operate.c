@@ -206,12 +206,26 @@ static void check_graceful(const struct cluster *c, const struct service *s, str
     redis_rule_settle(c, &none, f);
 }
 
+/* Whoever takes over without a primary must have been filled. */
+static bool check_whole(const struct service *heir, struct findings *f)
+{
+    if (redis_is_whole(heir))
+        return true;
+    findings_add(f, SEVERITY_CONFIRM, "last-copy", heir->id,
+                 "%s has no whole copy of %s (at %lld, %lld keys): what it lacks would be lost for "
+                 "good",
+                 heir->id, heir->shard, (long long)heir->sequence,
+                 (long long)json_int(redis_live(heir), "keys", 0));
+    findings_remedy(f, "bring another service of %s back first: 'plan recover'", heir->shard);
+    return false;
+}
+
 static void check_hard(const struct cluster *c, const struct service *s, struct findings *f)
 {
     const struct service *master = cluster_master(c, s->shard), *best = furthest(c, s->shard);
-    long long at = (long long)s->sequence;
-
     const char *unseen = redis_unseen_primary(c, s, &f->arena);
+    long long at = (long long)s->sequence;
+    bool is_whole;
 
     if (master == NULL && unseen != NULL) {
         findings_add(f, SEVERITY_BLOCK, "primary-answers", s->id,
@@ -227,19 +241,14 @@ static void check_hard(const struct cluster *c, const struct service *s, struct 
                      master->id, master->node, s->shard, (long long)master->sequence, s->id, at);
         findings_remedy(f, "'plan failover -service %s -mode graceful' loses nothing", s->id);
     }
-    if (json_bool(redis_live(s), "syncInProgress", false) || s->sequence <= 0) {
-        findings_add(f, SEVERITY_CONFIRM, "last-copy", s->id,
-                     "%s has no whole copy of %s (at %lld, %lld keys): what it lacks would be lost "
-                     "for good",
-                     s->id, s->shard, at, (long long)json_int(redis_live(s), "keys", 0));
-        findings_remedy(f, "bring another service of %s back first: 'plan recover'", s->shard);
-    } else if (best != NULL && best != s && best->sequence > s->sequence) {
+    is_whole = check_whole(s, f);
+    if (is_whole && best != NULL && best != s && best->sequence > s->sequence) {
         findings_add(f, SEVERITY_BLOCK, "behind", s->id,
                      "%s is at %lld, but %s on %s at %lld: %lld bytes of changes would be lost",
                      s->id, at, best->id, best->node, (long long)best->sequence,
                      (long long)best->sequence - at);
         findings_remedy(f, "'plan failover -service %s -mode hard'", best->id);
-    } else if (master == NULL) {
+    } else if (is_whole && master == NULL) {
         findings_add(f, SEVERITY_NOTE, "unreplicated", s->id,
                      "what the primary of %s acknowledged and %s (at %lld) did not get is lost",
                      s->shard, s->id, at);
@@ -369,16 +378,10 @@ static void check_zones(const struct json *zones, const struct cluster *c, struc
                          heir->id, unseen);
             findings_remedy(f, "cut the zone off first, or wait until its failure is noticed");
         }
-        if (heir != NULL && !redis_is_whole(heir)) {
-            findings_add(f, SEVERITY_CONFIRM, "last-copy", heir->id,
-                         "%s has no whole copy of %s (at %lld, %lld keys): what it lacks would be "
-                         "lost for good",
-                         heir->id, shard, (long long)heir->sequence,
-                         (long long)json_int(redis_live(heir), "keys", 0));
-            findings_remedy(f, "bring another service of %s back first: 'plan recover'", shard);
-        }
-        if (heir != NULL)
+        if (heir != NULL) {
+            check_whole(heir, f);
             continue;
+        }
         findings_add(f, SEVERITY_BLOCK, "last-copy", shard,
                      "no copy of %s is live outside the offline zones: its %d hash slots stay "
                      "unserved",

@@ -264,6 +264,16 @@ static void operations(void)
          DOWN("rg1-rn1") ";rg1-rn1 hasData false;rg1-rn1 identity "
                          "{\"state\":\"ok\",\"primary\":true,\"slots\":5}",
          SEVERITY_VIOLATION, "start", "it was the primary and its data is gone"},
+        {"hard, never filled", FAILOVER("rg1-rn2", "hard"),
+         DOWN("rg1-rn1") ";rg1-rn2 .linkUp false;rg1-rn2 .offset 0", SEVERITY_CONFIRM, "last-copy",
+         "rg1-rn2 has no whole copy of rg1"},
+        {"hard, being filled", FAILOVER("rg1-rn2", "hard"),
+         DOWN("rg1-rn1") ";rg1-rn2 .linkUp false;rg1-rn2 .syncInProgress true", SEVERITY_CONFIRM,
+         "last-copy", NULL},
+        {"hard, before anything was written", FAILOVER("rg1-rn2", "hard"),
+         DOWN("rg1-rn1") ";" DOWN("rg1-rn3") ";rg1-rn2 .linkUp false;rg1-rn2 .linkDownS 3;"
+                                             "rg1-rn2 .offset 0",
+         SEVERITY_NOTE, "unreplicated", NULL},
         {"the primary itself", FAILOVER("rg1-rn1", "hard"), "", SEVERITY_NOTE, NULL, NULL},
         {"one of each shard", FAILOVER("rg1-rn2\",\"rg2-rn1", "graceful"), "", SEVERITY_NOTE, NULL,
          NULL},
