@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """What takes data away or moves it, at the agent: guards first, then each action twice."""
 import os
+import re
 import signal
 import subprocess
 import time
 
 import kvtest
 import tap
-from agentlab import ask, define, events, finish, operate, redis, register, service, start, stop, wait_operation
+from agentlab import (ask, define, events, finish, operate, redis, register, request_bytes, service, start, stop,
+                      wait_operation, wire)
 from kvtest import wait_for
 
 NOBODY = "a" * 40
@@ -96,6 +98,12 @@ def moves_a_slot():
     client.close()
 
 
+def attempts(node):
+    """How often the agent has tried by itself to start something."""
+    text = wire(node, request_bytes(node, "GET", "/metrics")).decode()
+    return int(re.search(r"^kvagentd_restarts_total (\d+)$", text, re.M).group(1))
+
+
 def checks_data():
     """Sound files pass, running or not; damaged ones are told; no copy is left"""
     for _ in range(2):
@@ -112,9 +120,10 @@ def checks_data():
         f.write(b"garbage\r\n")
     op = operate(two, "/v1/services/rg2-rn1/check-data", state="failed", code="store_error")
     tap.contains(op["problem"]["detail"], "damaged", "detail")
+    before = attempts(two)
     begun = ask(two, "POST", "/v1/services/rg2-rn1/start", {}, 202)["operation"]
     tap.equal(wait_operation(two, begun)["state"], "failed", "the start")
-    time.sleep(3.5)  # after the agent's attempts after 1 and 2 s comes one after 4 s
+    wait_for(lambda: attempts(two) >= before + 3 and not service(two, "rg2-rn1")["busy"], "the next attempt to be 8 s away")
     lab.checker("waits")
     begun = ask(two, "POST", "/v1/services/rg2-rn1/check-data", {}, 202)["operation"]
     time.sleep(1)
