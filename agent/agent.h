@@ -92,7 +92,10 @@ struct storage_dir {
 struct lease_before {
     char owner[LEASE_OWNER_MAX]; /* "": nobody */
     int64_t plan, epoch;
+    bool has_changed; /* another plan has changed something here since */
 };
+
+enum { LEASE_BEFORE_MAX = 4 }; /* remembered, the last one first */
 
 /* Which plan may change something here (lease.h). */
 struct lease {
@@ -101,8 +104,7 @@ struct lease {
     int64_t since_ms, expires_ms; /* by the clock */
     int64_t deadline_ms;          /* of time_mono_ms(): until then it stands */
     bool is_given_back;
-    struct lease_before before;
-    bool has_changed; /* something was changed here since "before" had it */
+    struct lease_before before[LEASE_BEFORE_MAX];
 };
 
 struct agent {

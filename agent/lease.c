@@ -9,7 +9,7 @@
 #include "kvsh/fs.h"
 #include "kvsh/mem.h"
 
-enum { LEASE_FILE_MAX = 4096 };
+enum { LEASE_FILE_MAX = 1 << 14 };
 
 static bool stands(const struct lease *l)
 {
@@ -40,6 +40,23 @@ static char *lease_path(const struct agent *a)
     return xasprintf("%s/lease.json", a->boot.root);
 }
 
+static struct json *before_json(const struct lease *l)
+{
+    struct json *list = json_array();
+
+    for (size_t i = 0; i < LEASE_BEFORE_MAX && l->before[i].owner[0]; i++) {
+        const struct lease_before *b = &l->before[i];
+        struct json *j = json_object();
+
+        json_set_str(j, "owner", b->owner);
+        json_set_int(j, "plan", b->plan);
+        json_set_int(j, "epoch", b->epoch);
+        json_set_bool(j, "hasChanged", b->has_changed);
+        json_push(list, j);
+    }
+    return list;
+}
+
 static int save(struct agent *a, const struct lease *l, struct problem *pb)
 {
     char *path = lease_path(a), *text;
@@ -49,10 +66,7 @@ static int save(struct agent *a, const struct lease *l, struct problem *pb)
 
     json_set_int(j, "ttlMs", l->ttl_ms);
     json_set_bool(j, "givenBack", l->is_given_back);
-    json_set_str(j, "beforeOwner", l->before.owner);
-    json_set_int(j, "beforePlan", l->before.plan);
-    json_set_int(j, "beforeEpoch", l->before.epoch);
-    json_set_bool(j, "hasChanged", l->has_changed);
+    json_set(j, "before", before_json(l));
     text = json_print(j);
     rc = fs_write_atomic(path, text, strlen(text), 0600, &err);
     free(text);
@@ -61,16 +75,24 @@ static int save(struct agent *a, const struct lease *l, struct problem *pb)
     return rc < 0 ? problem_from_err(pb, PROBLEM_INTERNAL, &err) : 0;
 }
 
-static void load_before(struct lease *l, const struct json *j)
+static void load_before(struct lease *l, const struct json *list)
 {
-    const char *owner = json_str(j, "beforeOwner");
+    size_t n = 0;
 
-    if (owner && strlen(owner) < sizeof l->before.owner)
-        snprintf(l->before.owner, sizeof l->before.owner, "%s", owner);
-    l->before.plan = json_int(j, "beforePlan", 0);
-    l->before.epoch = json_int(j, "beforeEpoch", 0);
-    l->is_given_back = json_bool(j, "givenBack", false);
-    l->has_changed = json_bool(j, "hasChanged", false);
+    JSON_FOREACH (j, list) {
+        const char *owner = json_str(j, "owner");
+        struct lease_before *b = &l->before[n];
+
+        if (n == LEASE_BEFORE_MAX)
+            break;
+        if (!owner || !owner[0] || strlen(owner) >= sizeof b->owner)
+            continue;
+        snprintf(b->owner, sizeof b->owner, "%s", owner);
+        b->plan = json_int(j, "plan", 0);
+        b->epoch = json_int(j, "epoch", 0);
+        b->has_changed = json_bool(j, "hasChanged", false);
+        n++;
+    }
 }
 
 /* However the clock was set meanwhile, it stands for its whole time at most. */
@@ -94,7 +116,8 @@ void lease_load(struct agent *a)
         l->expires_ms = json_int(j, "expiresMs", 0);
         left = l->expires_ms - time_now_ms();
         l->deadline_ms = time_mono_ms() + (left < l->ttl_ms ? left : l->ttl_ms);
-        load_before(l, j);
+        l->is_given_back = json_bool(j, "givenBack", false);
+        load_before(l, json_get(j, "before"));
     } else if (text) {
         agent_log(a, LOG_WARNING, "lease", "%s cannot be read and is ignored", path);
     }
@@ -125,16 +148,19 @@ static int refuse(const struct lease *l, struct problem *pb)
 
 /* --- who had it before --- */
 
-static bool was_before(const struct lease *l, const struct lease_claim *c)
+static bool is_of(const struct lease_before *b, const struct lease_claim *c)
 {
-    return strcmp(l->before.owner, c->owner) == 0 && l->before.plan == c->plan &&
-           l->before.epoch == c->epoch;
+    return strcmp(b->owner, c->owner) == 0 && b->plan == c->plan && b->epoch == c->epoch;
 }
 
 /* Whoever is late comes back to another store than it left: that of the plan that came between. */
 static int check_before(const struct lease *l, const struct lease_claim *c, struct problem *pb)
 {
-    if (!l->has_changed || !was_before(l, c))
+    size_t i = 0;
+
+    while (i < LEASE_BEFORE_MAX && !is_of(&l->before[i], c))
+        i++;
+    if (i == LEASE_BEFORE_MAX || !l->before[i].has_changed)
         return 0;
     problem_set(pb, PROBLEM_LEASED,
                 "plan %" PRId64 " of %s had the lease meanwhile and has changed the store", l->plan,
@@ -142,19 +168,23 @@ static int check_before(const struct lease *l, const struct lease_claim *c, stru
     return problem_advise(pb, "see what it has done, then go on with a new attempt");
 }
 
+/* The one that takes it has had it before no longer. */
 static void remember_before(struct lease *next, const struct lease *old,
                             const struct lease_claim *c)
 {
-    next->before = old->before;
-    next->has_changed = old->has_changed;
+    size_t n = 0;
+
     if (old->owner[0] && strcmp(old->owner, c->owner) != 0 && !old->is_given_back) {
-        memcpy(next->before.owner, old->owner, sizeof next->before.owner);
-        next->before.plan = old->plan;
-        next->before.epoch = old->epoch;
-        next->has_changed = false;
+        struct lease_before *b = &next->before[n++];
+
+        memcpy(b->owner, old->owner, sizeof b->owner);
+        b->plan = old->plan;
+        b->epoch = old->epoch;
     }
-    if (was_before(next, c))
-        next->before = (struct lease_before){.owner = ""};
+    for (size_t i = 0; i < LEASE_BEFORE_MAX && n < LEASE_BEFORE_MAX; i++) {
+        if (old->before[i].owner[0] && !is_of(&old->before[i], c))
+            next->before[n++] = old->before[i];
+    }
 }
 
 static void tell_takeover(struct agent *a, const struct lease *old, const struct lease_claim *c)
@@ -248,12 +278,17 @@ static bool parse_header(const char *header, char owner[LEASE_OWNER_MAX], int64_
  * lives. */
 static void note_change(struct agent *a)
 {
+    bool is_news = false;
     struct problem ignored;
 
-    if (a->lease.has_changed)
-        return;
-    a->lease.has_changed = true;
-    save(a, &a->lease, &ignored);
+    for (size_t i = 0; i < LEASE_BEFORE_MAX; i++) {
+        struct lease_before *b = &a->lease.before[i];
+
+        if (b->owner[0] && !b->has_changed)
+            b->has_changed = is_news = true;
+    }
+    if (is_news)
+        save(a, &a->lease, &ignored);
 }
 
 int lease_check(struct agent *a, const char *header, struct problem *pb)

@@ -12,6 +12,7 @@
 #include "agent/dircheck.h"
 #include "agent/events.h"
 #include "agent/launch.h"
+#include "agent/lease.h"
 #include "agent/logrules.h"
 #include "agent/member.h"
 #include "agent/operations.h"
@@ -544,6 +545,52 @@ static void operations_by_mode(void)
     pthread_mutex_unlock(&a.lock);
 }
 
+static int take_lease(struct agent *a, const char *owner)
+{
+    struct lease_claim c = {.owner = owner, .plan = 1, .epoch = 1, .ttl_ms = 1};
+    struct problem pb = {.code = PROBLEM_NONE};
+    int rc = lease_take(a, &c, &pb);
+
+    time_sleep_ms(5); /* it runs out */
+    return rc;
+}
+
+static int change_with(struct agent *a, const char *header)
+{
+    struct problem pb = {.code = PROBLEM_NONE};
+    int rc = lease_check(a, header, &pb);
+
+    ok(rc == 0 || pb.code == PROBLEM_LEASED);
+    return rc;
+}
+
+/* Who comes back late does not go on when one of those that came between has changed something. */
+static void leases_that_ran_out(void)
+{
+    char *path = xasprintf("%s/lease.json", folder);
+    struct agent a = {.lock = PTHREAD_MUTEX_INITIALIZER, .boot = {.root = folder}},
+                 b = {.lock = PTHREAD_MUTEX_INITIALIZER, .boot = {.root = folder}};
+
+    is_int(take_lease(&a, "one"), 0);
+    is_int(take_lease(&a, "two"), 0);
+    is_int(take_lease(&a, "one"), 0); /* nothing was changed */
+    is_int(take_lease(&a, "two"), 0);
+    is_int(change_with(&a, "two/1/1"), 0);
+    is_int(change_with(&a, "one/1/1"), -1);
+    is_int(take_lease(&a, "three"), 0);
+    is_int(take_lease(&a, "one"), -1);
+    is_int(take_lease(&a, "two"), 0);
+    is_int(take_lease(&a, "three"), 0);
+    is_int(change_with(&a, "three/1/1"), 0);
+    lease_load(&b); /* the agent is another one meanwhile */
+    is_int(take_lease(&b, "one"), -1);
+    is_int(take_lease(&b, "two"), -1);
+    is_int(change_with(&b, "one/1/2"), 0); /* a new attempt */
+    is_int(take_lease(&b, "three"), 0);
+    ok(unlink(path) == 0);
+    free(path);
+}
+
 static void add_event(struct events *e, const char *text)
 {
     struct event ev = {SEVERITY_INFO, "test", "x", text, NULL};
@@ -634,6 +681,6 @@ int main(void)
             TAP_TEST(route_finding), TAP_TEST(route_documents), TAP_TEST(problems), TAP_TEST(rules),
             TAP_TEST(directories), TAP_TEST(redis_conf), TAP_TEST(proc_stat),
             TAP_TEST(thread_outlives_the_first), TAP_TEST(records), TAP_TEST(spawning),
-            TAP_TEST(operations_by_mode), TAP_TEST(event_file), TAP_TEST(log_files),
-            TAP_TEST(tokens), TAP_TEST(tidy));
+            TAP_TEST(operations_by_mode), TAP_TEST(leases_that_ran_out), TAP_TEST(event_file),
+            TAP_TEST(log_files), TAP_TEST(tokens), TAP_TEST(tidy));
 }
