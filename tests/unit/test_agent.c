@@ -387,11 +387,12 @@ static void proc_stat(void)
     is_int(proc_stat_decode("12 (a)", &stat), -1);
 }
 
+/* Ends the process and with it the threads of a sanitizer, which would outlive it. */
 static void *hold(void *end)
 {
     char byte;
 
-    return read(*(int *)end, &byte, 1) < 0 ? end : NULL;
+    _exit(read(*(int *)end, &byte, 1) < 0);
 }
 
 /* The first thread of the process that this is ends at once, the second when the pipe is closed. */
@@ -433,7 +434,7 @@ static void thread_outlives_the_first(void)
         time_sleep_ms(10);
     p.start_ticks = stat.start_ticks;
     snprintf(p.boot_id, sizeof p.boot_id, "%s", proc_boot_id());
-    ok(stat.state == 'Z' && stat.threads == 2);
+    ok(stat.state == 'Z' && stat.threads >= 2);
     ok(proc_is_alive(&p));
     is_int(proc_reap(&p), -1);
     close(ends[1]);
