@@ -11,6 +11,7 @@
 
 #include "agent/clock.h"
 #include "agent/logwatch.h"
+#include "agent/operations.h"
 #include "agent/services.h"
 #include "agent/thread.h"
 
@@ -155,7 +156,8 @@ static enum dir_state judge(const struct dir_health *h, const struct env_look *e
 static void look_service(struct agent *a, struct service *s, bool is_cycle)
 {
     int dir = boot_dir_index(&a->boot, s->storage_dir);
-    struct env_look e = {.proc = s->proc, .expects_data = s->state == STATE_RUNNING && !s->op};
+    bool is_changed = s->op && s->op->kind != OPERATION_LOOK;
+    struct env_look e = {.proc = s->proc, .expects_data = s->state == STATE_RUNNING && !is_changed};
     struct dir_health h;
     char detail[256];
     enum dir_state state;

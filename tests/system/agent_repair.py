@@ -141,6 +141,11 @@ def gives_way():
     begun = ask(one, "POST", path + "/check-data", {}, 202)["operation"]
     ask(one, "POST", path + "/count-keys", {})
     ask(one, "POST", path + "/stop", {}, 409, "leased")
+    manifest = os.path.join(env_of(one, "rg1-rn1"), "appendonlydir", "appendonly.aof.manifest")
+    os.rename(manifest, manifest + ".away")
+    wait_for(lambda: service(one, "rg1-rn1")["dirState"] == "missing", "what is lost meanwhile is seen")
+    os.rename(manifest + ".away", manifest)
+    wait_for(lambda: service(one, "rg1-rn1")["dirState"] == "ok", "it is there again")
     tap.equal(service(one, "rg1-rn1")["busy"], "check-data", "what is under way")
     ask(one, "DELETE", "/v1/lease", lease)
     stop(one, "rg1-rn1")
