@@ -91,25 +91,42 @@ static bool take_char(const char **s, char c)
     return true;
 }
 
-/* HH:mm[:ss[.SSS]] up to the end of the text. */
-static bool parse_clock(const char *s, int64_t *ms)
+/* HH:mm[:ss[.SSS]]; moves *s behind it. */
+static bool take_clock(const char **s, int64_t *ms)
 {
     int hour, minute, second = 0, millis = 0;
 
-    if (!take_digits(&s, 2, 0, 23, &hour) || !take_char(&s, ':') ||
-        !take_digits(&s, 2, 0, 59, &minute))
+    if (!take_digits(s, 2, 0, 23, &hour) || !take_char(s, ':') ||
+        !take_digits(s, 2, 0, 59, &minute))
         return false;
-    if (take_char(&s, ':')) {
-        if (!take_digits(&s, 2, 0, 59, &second))
+    if (take_char(s, ':')) {
+        if (!take_digits(s, 2, 0, 59, &second))
             return false;
-        if (take_char(&s, '.') && !take_digits(&s, 3, 0, 999, &millis))
+        if (take_char(s, '.') && !take_digits(s, 3, 0, 999, &millis))
             return false;
     }
     *ms = (((int64_t)hour * 60 + minute) * 60 + second) * 1000 + millis;
+    return true;
+}
+
+static bool parse_clock(const char *s, int64_t *ms)
+{
+    return take_clock(&s, ms) && *s == '\0';
+}
+
+/* Behind a date: a blank or T and the time of day; T and Z as in the times of our own JSON. */
+static bool parse_rest(const char *s, int64_t *ms)
+{
+    bool with_t = take_char(&s, 'T');
+
+    if ((!with_t && !take_char(&s, ' ')) || !take_clock(&s, ms))
+        return false;
+    if (with_t)
+        take_char(&s, 'Z');
     return *s == '\0';
 }
 
-/* yyyy-MM-dd or MM-dd-yyyy, then nothing or a blank and the time of day. */
+/* yyyy-MM-dd or MM-dd-yyyy, then nothing or the time of day. */
 static bool parse_date(const char *s, int64_t *ms)
 {
     bool year_first = strcspn(s, "-") == 4;
@@ -131,7 +148,7 @@ static bool parse_date(const char *s, int64_t *ms)
     t = timegm(&tm);
     if (tm.tm_mday != day) /* 31 April has become 1 May */
         return false;
-    if (*s && !((take_char(&s, ' ') || take_char(&s, 'T')) && parse_clock(s, &clock)))
+    if (*s && !parse_rest(s, &clock))
         return false;
     *ms = (int64_t)t * 1000 + clock;
     return true;
@@ -150,6 +167,6 @@ int time_parse(const char *text, int64_t *ms, struct err *err)
         return 0;
     }
     err_set(err, ERR_INPUT, "\"%s\" is not a time", text);
-    return err_advise(err, "use yyyy-MM-dd[ HH:mm[:ss[.SSS]]], MM-dd-yyyy[ HH:mm[:ss[.SSS]]] or "
-                           "HH:mm[:ss[.SSS]] (today); all in UTC");
+    return err_advise(err, "use yyyy-MM-dd[ HH:mm[:ss[.SSS]]], MM-dd-yyyy[ HH:mm[:ss[.SSS]]], "
+                           "HH:mm[:ss[.SSS]] (today), or a time as -json prints it; all in UTC");
 }

@@ -43,5 +43,6 @@ void time_sleep_ms(int ms);
 /* "2025-12-30 14:20:01 UTC", and "2025-12-30T14:20:01.123Z" for JSON; ms 0 gives "". */
 void time_text(int64_t ms, char out[32]);
 void time_rfc3339(int64_t ms, char out[32]);
-/* Oracle's date forms: yyyy-MM-dd[ HH:mm[:ss[.SSS]]], MM-dd-yyyy ..., HH:mm[:ss] (today); UTC. */
+/* Oracle's date forms: yyyy-MM-dd[ HH:mm[:ss[.SSS]]], MM-dd-yyyy ..., HH:mm[:ss] (today); UTC. And
+ * those of time_rfc3339(). */
 int time_parse(const char *text, int64_t *ms, struct err *err);
