@@ -188,12 +188,36 @@ static void list_operations(struct session *s, struct out *out)
     cluster_release(&c);
 }
 
+/* One plan is shown in full, whatever chooses among several. The table cannot say that of -id and
+ * -last alone: those that choose do not exclude each other. */
+static int check_choice(const struct opts *o, struct err *err)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } choices[] = {{"num", o->num != 0},
+                   {"from", o->from_ms != 0},
+                   {"to", o->to_ms != 0},
+                   {"state", o->state != NULL}};
+
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        if (!choices[i].given || (o->id == 0 && !o->last))
+            continue;
+        err_set(err, ERR_USAGE, "-%s and -%s exclude each other", o->last ? "last" : "id",
+                choices[i].name);
+        return err_advise(err, "-id and -last show one plan in full, the others list plans");
+    }
+    return 0;
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
     const struct plan_ref ref = {.id = o->id, .last = o->last};
     int64_t id;
 
+    if (check_choice(o, err) != 0)
+        return -1;
     if (o->id == 0 && !o->last) {
         const struct engine *e = session_engine(s, err);
         if (e == NULL)
