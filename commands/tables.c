@@ -34,6 +34,9 @@ static const struct out_col ended_cols[] = {
     {"tasksFailed", NULL, OUT_INT, "tasks that failed"},
     {"tasksInterrupted", NULL, OUT_INT, "tasks that were interrupted"},
     {"tasksUnknown", NULL, OUT_INT, "tasks whose outcome is unknown"},
+    {"tasksRunning", NULL, OUT_INT, "tasks at work"},
+    {"tasksInDoubt", NULL, OUT_INT, "tasks in whose middle the runner ended: done or not done"},
+    {"tasksSkipped", NULL, OUT_INT, "tasks that will not be done any more"},
     {"tasksPending", NULL, OUT_INT, "tasks not begun"},
     {"percent", NULL, OUT_PERCENT, "progress of the whole plan"},
     {0},
@@ -118,6 +121,7 @@ void out_plan_ended(struct out *out, const struct plan *p)
 {
     struct out_row *row =
         out_row(out, plan_is_over(p->state) ? &table_plan_ended : &table_plan_not_ended);
+    const bool at_rest = plan_at_rest(p->state);
     struct task_counts n;
 
     plan_count(p, &n);
@@ -130,6 +134,9 @@ void out_plan_ended(struct out *out, const struct plan *p)
     out_int(row, "tasksFailed", n.failed);
     out_int(row, "tasksInterrupted", n.interrupted);
     out_int(row, "tasksUnknown", n.unknown);
+    out_int(row, "tasksRunning", at_rest ? 0 : n.running);
+    out_int(row, "tasksInDoubt", at_rest ? n.running : 0);
+    out_int(row, "tasksSkipped", n.skipped);
     out_int(row, "tasksPending", n.pending);
     out_int(row, "percent", n.percent);
     out_failures(out, p);

@@ -76,6 +76,7 @@ static char *outcome_text(const struct plan *p, const char *store)
     json_set_int(doc, "tasksSucceeded", n.succeeded + n.skipped);
     json_set_int(doc, "tasksFailed", n.failed);
     json_set_int(doc, "tasksUnknown", n.unknown);
+    json_set_int(doc, "tasksInDoubt", plan_at_rest(p->state) ? n.running : 0);
     json_set_str(doc, "error", p->error);
     json_set_str(doc, "advice", p->advice);
     json_set(doc, "failures", failures_of(p));

@@ -55,6 +55,7 @@ static void the_outcome_arrives(void)
     is_int(json_int(doc, "planId", 0), id);
     is_int(json_int(doc, "exitStatus", -1), 69);
     is_int(json_len(json_get(doc, "failures")), 2);
+    is_int(json_int(doc, "tasksInDoubt", -1), 0);
     ok(json_str(json_at(json_get(doc, "failures"), 0), "error") != NULL);
     is_int(events_like(&b, id, "was told"), 1);
     json_free(doc);
