@@ -103,7 +103,8 @@ static int outcome(const struct plan *p, struct err *err)
     case PLAN_INTERRUPTED:
         return say_interrupted(p, err);
     case PLAN_CANCELED:
-        return err_set(err, ERR_INTERRUPTED, "plan %lld has been canceled", (long long)p->id);
+        err_set(err, ERR_INTERRUPTED, "plan %lld has been canceled", (long long)p->id);
+        return err_advise(err, "what it had done stays done; make a new plan for the rest");
     default:
         err_set(err, ERR_FAILED, "plan %lld is not running, its state is %s", (long long)p->id,
                 plan_state_name(p->state));

@@ -50,6 +50,10 @@ static const struct out_table table_plan_not_ended = {.cols = ended_cols,
                                                       .chatter = true,
                                                       .text = "Plan {planId} ({name}) {outcome}"};
 
+/* Of a canceled one the command's error says all there is to say. */
+static const struct out_table table_plan_canceled = {
+    .cols = ended_cols, .single = true, .json_only = true};
+
 static const struct out_col failure_cols[] = {
     {"task", "TASK", OUT_INT, "number of the task"},
     {"target", "TARGET", OUT_STR, "what it acts on"},
@@ -67,17 +71,9 @@ static const struct out_table table_plan_failures = {
 };
 
 const struct out_table *const plan_tables[] = {
-    &table_plan_created,
-    &table_plan_started,
-    &table_plan_waiting,
-    &table_plan_ended,
-    &table_plan_not_ended,
-    &table_plan_failures,
-    &table_preview,
-    &table_preview_tasks,
-    &table_preview_findings,
-    &table_explain,
-    NULL,
+    &table_plan_created,   &table_plan_started,     &table_plan_waiting,  &table_plan_ended,
+    &table_plan_not_ended, &table_plan_canceled,    &table_plan_failures, &table_preview,
+    &table_preview_tasks,  &table_preview_findings, &table_explain,       NULL,
 };
 
 static const char *outcome_text(const struct plan *p, const struct task_counts *n)
@@ -117,10 +113,16 @@ static void out_failures(struct out *out, const struct plan *p)
     }
 }
 
+static const struct out_table *ended_table(const struct plan *p)
+{
+    if (p->state == PLAN_CANCELED)
+        return &table_plan_canceled;
+    return p->state == PLAN_SUCCEEDED ? &table_plan_ended : &table_plan_not_ended;
+}
+
 void out_plan_ended(struct out *out, const struct plan *p)
 {
-    struct out_row *row =
-        out_row(out, plan_is_over(p->state) ? &table_plan_ended : &table_plan_not_ended);
+    struct out_row *row = out_row(out, ended_table(p));
     const bool at_rest = plan_at_rest(p->state);
     struct task_counts n;
 

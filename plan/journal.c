@@ -180,7 +180,8 @@ static int interrupt_orphan(struct journal *j, int64_t id, struct err *err)
     struct err why = ERR_INIT;
 
     err_set(&why, ERR_INTERRUPTED,
-            "its runner ended in the middle: it was killed, or the machine went down");
+            "its runner ended in the middle: it was killed, or could not write the journal, or the "
+            "machine went down");
     err_advise(&why,
                "plan execute -id %" PRId64 " goes on from the first unfinished task, after asking "
                "the store what has been done",

@@ -553,7 +553,15 @@ void redis_check_restore(const struct intent *in, const struct cluster *c, struc
     /* What is not there is expand's to refuse. */
     if (from == NULL || to == NULL || from->kind != KIND_RN || to->kind != KIND_RN)
         return;
-    if (from == to || strcmp(from->shard, to->shard) != 0) {
+    if (from == to) {
+        findings_add(f, SEVERITY_FATAL, "same-shard", to->id,
+                     "-from and -to are the same service, %s: a copy comes from another service of "
+                     "its shard",
+                     to->id);
+        findings_remedy(f, "'show topology' lists the services of each shard");
+        return;
+    }
+    if (strcmp(from->shard, to->shard) != 0) {
         findings_add(f, SEVERITY_FATAL, "same-shard", to->id,
                      "%s is of shard %s, %s of %s: two copies of one shard are needed", from->id,
                      from->shard, to->id, to->shard);
