@@ -146,6 +146,16 @@ static int refuse(const struct lease *l, struct problem *pb)
                               "out, or is taken over with a reason");
 }
 
+/* Waiting does not help: the number of this attempt has been used up. */
+static int refuse_older(const struct lease *l, struct problem *pb)
+{
+    problem_set(pb, PROBLEM_SUPERSEDED, "attempt %" PRId64 " of plan %" PRId64 " follows this one",
+                l->epoch, l->plan);
+    return problem_advise(pb, "the journal does not know of that attempt: it was restored from an "
+                              "older state, or another copy of it went on with the plan; "
+                              "a new plan works");
+}
+
 /* --- who had it before --- */
 
 static bool is_of(const struct lease_before *b, const struct lease_claim *c)
@@ -213,8 +223,7 @@ int lease_take(struct agent *a, const struct lease_claim *c, struct problem *pb)
         goto out;
     }
     if (same_plan(&old, c) && c->epoch < old.epoch) {
-        problem_set(pb, PROBLEM_LEASED, "attempt %" PRId64 " of plan %" PRId64 " follows this one",
-                    old.epoch, old.plan);
+        refuse_older(&old, pb);
         goto out;
     }
     if (!c->takeover && check_before(&old, c, pb) < 0)

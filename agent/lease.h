@@ -26,9 +26,9 @@ void lease_load(struct agent *a);
 
 /*
  * Takes or renews the lease. PROBLEM_LEASED while another owner's stands, unless it is taken over;
- * also for an attempt of the same plan that is older than the one that has it, and for one that
- * lost it to plans of which one has changed something since. One owner's plans follow each other
- * without waiting: the owner's own lock keeps them apart.
+ * also for one that lost it to plans of which one has changed something since. PROBLEM_SUPERSEDED
+ * for an attempt of the same plan that is older than the one that has it or had it last. One
+ * owner's plans follow each other without waiting: the owner's own lock keeps them apart.
  */
 int lease_take(struct agent *a, const struct lease_claim *claim, struct problem *pb);
 /* Gives it back; that somebody else has it, or nobody, is no problem. */

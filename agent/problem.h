@@ -16,6 +16,7 @@
     X(UNKNOWN_OPERATION, "unknown_operation", 404, "no such operation")                      \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "not with this method")                 \
     X(LEASED, "leased", 409, "a plan of somebody else is changing the store")                \
+    X(SUPERSEDED, "superseded", 409, "a later attempt of the same plan is known")            \
     X(BUSY, "busy", 409, "another change of this service is under way")                      \
     X(DIFFERS, "differs", 409, "defined differently already")                                \
     X(NODE_TAKEN, "node_taken", 409, "the node belongs to another store or id")              \

@@ -538,6 +538,31 @@ static int threads_needed(const struct exec *e)
     return widest < most ? widest : most;
 }
 
+/* The plan stays as it is. Another one's lease ends; a later attempt of the plan itself does not.
+ */
+static int not_started(const struct exec *e)
+{
+    struct event ev = {
+        .severity = "warning", .plan_id = e->plan.id, .kind = "lease", .subject = e->plan.name};
+    char advice[sizeof e->err->advice], *text;
+
+    if (e->err->code != ERR_LOCKED && e->err->code != ERR_STALE)
+        return -1;
+    ev.text = text = xasprintf("not started: %s", e->err->text);
+    journal_event(e->x->journal, &ev, &(struct err)ERR_INIT);
+    free(text);
+    if (e->err->code == ERR_STALE) {
+        memcpy(advice, e->err->advice, sizeof advice);
+        return err_advise(e->err, "%s%splan cancel -id %" PRId64 " drops this one", advice,
+                          advice[0] ? "; " : "", e->plan.id);
+    }
+    return err_advise(e->err,
+                      "it stays %s: plan execute -id %" PRId64 " -lock-wait SECONDS starts it "
+                      "when that one has ended; when the other machine is dead, add -takeover "
+                      "-reason TEXT; plan cancel -id %" PRId64 " drops it",
+                      plan_state_name(e->plan.state), e->plan.id, e->plan.id);
+}
+
 /* Keeps plans of other machines away; says in the history when one was pushed aside. */
 static int take_lease(struct exec *e)
 {
@@ -561,18 +586,8 @@ static int take_lease(struct exec *e)
     e->lease = lease_begin(&w, e->err);
     free(owner);
     json_free(docs);
-    if (e->lease == NULL) {
-        if (e->err->code != ERR_LOCKED)
-            return -1;
-        ev.text = text = xasprintf("not started: %s", e->err->text);
-        journal_event(x->journal, &ev, &(struct err)ERR_INIT);
-        free(text);
-        return err_advise(e->err,
-                          "it stays %s: plan execute -id %" PRId64 " -lock-wait SECONDS starts it "
-                          "when that one has ended; when the other machine is dead, add -takeover "
-                          "-reason TEXT; plan cancel -id %" PRId64 " drops it",
-                          plan_state_name(e->plan.state), e->plan.id, e->plan.id);
-    }
+    if (e->lease == NULL)
+        return not_started(e);
     e->endpoint.lease = lease_header(e->lease);
     if (x->takeover == NULL)
         return 0;

@@ -66,7 +66,7 @@ static void *renew(void *arg)
         rc = ask(k, docs, &err);
         json_free(docs);
         pthread_mutex_lock(&k->lock);
-        if (rc < 0 && err.code == ERR_LOCKED) {
+        if (rc < 0 && (err.code == ERR_LOCKED || err.code == ERR_STALE)) {
             k->lost = true;
             k->why = err;
         }

@@ -20,7 +20,8 @@ struct lease_wish {
     int ttl_ms;           /* 0: 30 s */
 };
 
-/* NULL with the refusal (ERR_LOCKED), or when nobody could be asked. */
+/* NULL with the refusal (ERR_LOCKED; ERR_STALE, which is not waited for), or when nobody could be
+ * asked. */
 struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err);
 /* From now on the nodes of these documents. */
 void lease_docs(struct lease_keeper *k, const struct json *docs);

@@ -82,7 +82,7 @@ static int judge(const struct http_response *resp, const struct place *p, bool h
         return SILENT;
     if (rest_decode(resp, &r, NULL, &why) == 0)
         return GRANTED;
-    if (why.code != ERR_LOCKED && (why.code != ERR_DENIED || held))
+    if (why.code != ERR_LOCKED && why.code != ERR_STALE && (why.code != ERR_DENIED || held))
         return SILENT;
     *err = why;
     return REFUSED;

@@ -23,6 +23,8 @@ static int problem(const struct json *body, int status, const struct rest *r, st
         code = ERR_INPUT;
     else if (name != NULL && strcmp(name, "leased") == 0)
         code = ERR_LOCKED;
+    else if (name != NULL && strcmp(name, "superseded") == 0)
+        code = ERR_STALE;
     err_set(err, code, "%s: %s", r->who, detail ? detail : "refused without a reason");
     if (advice != NULL)
         err_advise(err, "%s", advice);

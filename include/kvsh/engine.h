@@ -169,6 +169,7 @@ struct engine {
     /*
      * Optional: takes, renews or gives back the lease at the nodes that answer. ERR_LOCKED, and
      * nothing taken, when another owner has it: of several that ask at the same moment one gets it.
+     * ERR_STALE when the nodes know a later attempt of this plan: that refusal does not end.
      */
     int (*lease)(struct connection *cn, const struct json *docs, const struct lease *l,
                  struct err *err);

@@ -11,7 +11,8 @@
 
 /* What the nodes would say; asked from two threads. */
 static atomic_int taken, released,
-    refuse_from; /* refuse_from: the n-th asking is refused; 0: none */
+    refuse_from;             /* refuse_from: the n-th asking is refused; 0: none */
+static atomic_bool is_older; /* refused because a later attempt of the plan is known */
 static char owner[200], reason[64];
 
 static int fake_lease(struct connection *cn, const struct json *docs, const struct lease *l,
@@ -30,6 +31,10 @@ static int fake_lease(struct connection *cn, const struct json *docs, const stru
         snprintf(owner, sizeof owner, "%s/%lld/%lld", l->owner, (long long)l->plan,
                  (long long)l->epoch);
         snprintf(reason, sizeof reason, "%s", l->takeover ? l->takeover : "");
+    }
+    if (is_older) {
+        err_set(err, ERR_STALE, "sn1: attempt 9 of plan 1 follows this one");
+        return err_advise(err, "a new plan works");
     }
     if (refuse_from > 0 && n >= refuse_from && l->takeover == NULL)
         return err_set(err, ERR_LOCKED, "sn1: plan 7 of another is changing the store");
@@ -127,6 +132,23 @@ static void it_is_waited_for(void)
     bench_end(&t.b);
 }
 
+/* As after a journal was restored: waiting would be in vain. */
+static void an_older_attempt_is_not_promised_anything(void)
+{
+    struct trial t;
+
+    trial_begin(&t, NULL, 0);
+    is_older = true;
+    ok(run_plan(&t, 0, 60000, NULL) < 0);
+    is_older = false;
+    is_int(taken, 1);
+    is_int(t.err.code, ERR_STALE);
+    is_str(t.err.advice, "a new plan works; plan cancel -id 1 drops this one");
+    is_int(state_of(&t.b, t.id), PLAN_APPROVED);
+    is_int(events_like(&t.b, t.id, "not started: sn1: attempt 9"), 1);
+    bench_end(&t.b);
+}
+
 static void it_is_renewed_and_the_loss_is_noticed(void)
 {
     struct trial t;
@@ -150,5 +172,6 @@ static void it_is_renewed_and_the_loss_is_noticed(void)
 int main(void)
 {
     TAP_RUN(TAP_TEST(it_is_taken_and_given_back), TAP_TEST(a_refusal_leaves_the_plan_as_it_was),
-            TAP_TEST(it_is_waited_for), TAP_TEST(it_is_renewed_and_the_loss_is_noticed));
+            TAP_TEST(it_is_waited_for), TAP_TEST(an_older_attempt_is_not_promised_anything),
+            TAP_TEST(it_is_renewed_and_the_loss_is_noticed));
 }

@@ -22,6 +22,7 @@ enum { AGENTS = 5 };
 #define GRANTS ANSWER("200 OK", "ok")
 #define DENIES ANSWER("401 Unauthorized", "denied")
 #define LEASED ANSWER("409 Conflict", "leased")
+#define SUPERSEDED ANSWER("409 Conflict", "superseded")
 
 struct agent {
     const char *_Atomic says; /* NULL: frozen, it takes connections and never answers */
@@ -166,6 +167,10 @@ static void a_renewal_is_not_given_back(void)
     is_int(take(true, &err), -1);
     is_int(err.code, ERR_LOCKED);
     is_int(dropped(), 2 * AGENTS);
+    err_clear(&err);
+    store.agents[1].says = SUPERSEDED;
+    is_int(take(true, &err), -1);
+    is_int(err.code, ERR_STALE);
     store_end();
 }
 
