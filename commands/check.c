@@ -191,6 +191,20 @@ static int inquire(struct session *s, const struct opts *o, enum verb verb, stru
     return rc;
 }
 
+/* What it has taken out, it will bring back. */
+static void note_other(struct session *s, const struct cluster *c, struct out *out)
+{
+    struct err ignored = ERR_INIT;
+    struct journal *j = session_journal(s, &ignored);
+    const struct node *n = j ? store_leased(j, c) : NULL;
+
+    if (n != NULL)
+        out_note(out,
+                 "plan %lld of %s is changing the store; the answer may be another one when it has "
+                 "ended",
+                 (long long)n->lease_plan, n->lease_owner);
+}
+
 static int run(struct session *s, const void *options_, struct out *out, struct err *err)
 {
     const struct opts *o = options_;
@@ -206,6 +220,7 @@ static int run(struct session *s, const void *options_, struct out *out, struct 
     safety.check = e->check;
     at_once = safety;
     at_once.verb = verbs[what].at_once;
+    note_other(s, &c, out);
     rc = answer(&safety, &at_once, o, out, err);
 out:
     cluster_release(&c);

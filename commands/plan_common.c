@@ -82,13 +82,23 @@ int plan_check_opts(struct session *s, const struct plan_opts *o, struct err *er
 
 /* --- making --- */
 
+/* Ctrl-C ends waiting for other plans. */
+bool plan_stopped(void)
+{
+    return shell_interrupts() > 0;
+}
+
 /* Observes, checks, expands; nothing is kept yet. */
 static int make(struct session *s, const struct plan_request *r, struct plan *p, struct findings *f,
                 struct err *err)
 {
     struct journal *j = session_journal(s, err);
     const struct engine *e = j ? session_engine(s, err) : NULL;
-    struct connection *cn = NULL;
+    struct planner pl = {.journal = j,
+                         .engine = e,
+                         .wait_ms = session_is_preview(s) ? 0 : r->opts->lock_wait_ms,
+                         .stopped = plan_stopped,
+                         .takeover = r->opts->takeover};
     const struct intent in = {.verb = r->verb,
                               .args = r->args,
                               .force = r->opts->force,
@@ -101,7 +111,7 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
     if (lacking != NULL && (e->verbs & VERB_BIT(r->verb)))
         return err_set(err, ERR_USAGE, "plan %s of a store of engine %s has no -%s",
                        verb_word(r->verb), e->name, lacking);
-    if ((cn = session_connection(s, err)) == NULL)
+    if ((pl.connection = session_connection(s, err)) == NULL)
         return -1;
     p->verb = r->verb;
     p->args = r->args;
@@ -109,7 +119,7 @@ static int make(struct session *s, const struct plan_request *r, struct plan *p,
     p->name = arena_strdup(&p->arena, r->opts->plan_name);
     p->reason = r->opts->force ? arena_strdup(&p->arena, r->opts->reason) : NULL;
     p->command = arena_strdup(&p->arena, shell_command_line(session_shell(s)));
-    return plan_make(&(struct planner){j, e, cn}, &in, p, f, err);
+    return plan_make(&pl, &in, p, f, err);
 }
 
 /* --- starting --- */
@@ -182,12 +192,6 @@ int plan_run(struct session *s, struct plan_run *run, struct out *out, struct er
     return plan_follow(s, run->id, run->opts->timeout_ms, out, err);
 }
 
-/* Ctrl-C ends waiting for the lock. */
-bool plan_stopped(void)
-{
-    return shell_interrupts() > 0;
-}
-
 int plan_submit(struct session *s, const struct plan_request *r, struct out *out, struct err *err)
 {
     const bool preview = session_is_preview(s), start = !preview && !r->opts->noexecute;
@@ -205,7 +209,7 @@ int plan_submit(struct session *s, const struct plan_request *r, struct out *out
         goto out;
     rc = make(s, r, &p, &f, err);
     if (preview) {
-        if (rc == 0 || err->code == ERR_REFUSED)
+        if (rc == 0 || err->code == ERR_REFUSED || err->code == ERR_LOCKED)
             out_preview(out, &p, &f);
         if (rc == 0 && session_is_explain(s))
             rc = explain_plan(s, &p, out, err);

@@ -30,11 +30,12 @@ static void look_again(struct session *s, const struct plan *p, struct findings 
     struct err err = ERR_INIT;
     struct journal *j = session_journal(s, &err);
     const struct engine *e = j ? session_engine(s, &err) : NULL;
-    struct connection *cn = e ? session_connection(s, &err) : NULL;
+    const struct planner pl = {
+        .journal = j, .engine = e, .connection = e ? session_connection(s, &err) : NULL};
 
     if (p->attempts > 0 || p->digest == NULL || !plan_may_move(p->state, PLAN_RUNNING))
         return;
-    if (cn == NULL || plan_recheck(j, e, cn, p, f, &err) != 0)
+    if (pl.connection == NULL || plan_recheck(&pl, p, f, &err) != 0)
         out_note(out, "%s%s",
                  err.code == ERR_STALE || err.code == ERR_REFUSED
                      ? "plan execute would refuse it now: "

@@ -45,13 +45,24 @@ static int name_changes(struct session *s, const struct plan *p, struct err *err
     return -1;
 }
 
+/* With the connection missing when there is none. */
+static struct planner planner_of(struct session *s, const struct plan_opts *o, struct err *err)
+{
+    struct planner pl = {.journal = session_journal(s, err),
+                         .engine = session_engine(s, err),
+                         .wait_ms = o->lock_wait_ms,
+                         .stopped = plan_stopped,
+                         .takeover = o->takeover};
+
+    pl.connection = pl.engine ? session_connection(s, err) : NULL;
+    return pl;
+}
+
 /* The same intent for the store as it is now; the plan keeps its number and name. */
 static int make_anew(struct session *s, const struct plan *p, const struct plan_opts *o,
                      struct out *out, struct err *err)
 {
-    struct journal *j = session_journal(s, err);
-    const struct engine *e = session_engine(s, err);
-    struct connection *cn = e ? session_connection(s, err) : NULL;
+    const struct planner pl = planner_of(s, o, err);
     struct intent in = {
         .verb = p->verb, .args = p->args, .force = true, .confirmed = o->confirm != NULL};
     struct plan fresh = {
@@ -59,12 +70,12 @@ static int make_anew(struct session *s, const struct plan *p, const struct plan_
     struct findings f = {0};
     int rc = -1;
 
-    if (cn == NULL)
+    if (pl.connection == NULL)
         goto out;
-    rc = plan_make(&(struct planner){j, e, cn}, &in, &fresh, &f, err);
+    rc = plan_make(&pl, &in, &fresh, &f, err);
     out_finding_notes(out, &f, err);
     if (rc == 0)
-        rc = journal_plan_replace_tasks(j, &fresh, err);
+        rc = journal_plan_replace_tasks(pl.journal, &fresh, err);
     if (rc == 0)
         out_note(out,
                  "the store changed since plan %lld was made; its tasks were made anew: %zu "
@@ -79,14 +90,13 @@ out:
 int stale_check(struct session *s, const struct plan *p, const struct plan_opts *o, struct out *out,
                 struct err *err)
 {
-    const struct engine *e = session_engine(s, err);
-    struct connection *cn = e ? session_connection(s, err) : NULL;
+    const struct planner pl = planner_of(s, o, err);
     struct findings f = {0};
     int rc;
 
-    if (cn == NULL)
+    if (pl.connection == NULL)
         return -1;
-    rc = plan_recheck(session_journal(s, err), e, cn, p, &f, err);
+    rc = plan_recheck(&pl, p, &f, err);
     if (rc != 0 && o->force && (err->code == ERR_STALE || err->code == ERR_REFUSED)) {
         err_clear(err);
         rc = make_anew(s, p, o, out, err);

@@ -74,6 +74,16 @@ struct pool *cluster_pool(const struct cluster *c, const char *name)
     return NULL;
 }
 
+const struct node *cluster_leased(const struct cluster *c, const char *owner)
+{
+    for (size_t i = 0; i < c->n_nodes; i++) {
+        const struct node *n = &c->nodes[i];
+        if (n->lease_owner != NULL && strcmp(n->lease_owner, owner) != 0)
+            return n;
+    }
+    return NULL;
+}
+
 static bool in_shard(const struct service *s, const char *shard)
 {
     return s->shard != NULL && strcmp(s->shard, shard) == 0;

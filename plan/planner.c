@@ -8,7 +8,10 @@
 #include "kvsh/meta.h"
 #include "kvsh/run.h"
 
-enum { CHANGES_MAX = 5 }; /* named in a refusal */
+enum {
+    CHANGES_MAX = 5, /* named in a refusal */
+    NAP_MS = 500,    /* between two looks while another machine's plan is waited for */
+};
 
 /* --- observing --- */
 
@@ -131,11 +134,11 @@ out:
 
 /* --- checking --- */
 
-static const struct finding *worst_finding(const struct findings *f, size_t from)
+static const struct finding *worst_finding(const struct findings *f)
 {
     const struct finding *worst = NULL;
 
-    for (size_t i = from; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++) {
         if (worst == NULL || f->v[i].severity > worst->severity)
             worst = &f->v[i];
     }
@@ -174,11 +177,9 @@ static int say_way_out(const struct finding *one, struct err *err)
     }
 }
 
-/* from: findings before it are not of this check. */
-static int refuse_if_bad(const struct findings *f, size_t from, const struct intent *in,
-                         struct err *err)
+static int refuse_if_bad(const struct findings *f, const struct intent *in, struct err *err)
 {
-    const struct finding *worst = worst_finding(f, from);
+    const struct finding *worst = worst_finding(f);
 
     if (worst == NULL || is_overridden(worst, in))
         return 0;
@@ -186,9 +187,9 @@ static int refuse_if_bad(const struct findings *f, size_t from, const struct int
     return say_way_out(worst, err);
 }
 
-static void note_findings(struct plan *p, const struct findings *f, size_t from)
+static void note_findings(struct plan *p, const struct findings *f)
 {
-    for (size_t i = from; i < f->n; i++) {
+    for (size_t i = 0; i < f->n; i++) {
         const struct finding *one = &f->v[i];
 
         if (one->severity == SEVERITY_NOTE)
@@ -225,30 +226,90 @@ int plan_inquire(const struct engine *e, struct connection *cn, const struct int
     return -1;
 }
 
-int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
-              struct err *err)
+/* --- while a plan of another machine is changing the store --- */
+
+const struct node *store_leased(struct journal *j, const struct cluster *c)
+{
+    char *mine = journal_owner(j);
+    const struct node *n = cluster_leased(c, mine);
+
+    free(mine);
+    return n;
+}
+
+/* A refusal that may be that plan's doing becomes one by it. Returns -1. */
+static int blame_other(const struct planner *pl, enum verb verb, const struct cluster *c,
+                       struct err *err)
+{
+    const struct err why = *err;
+    const struct node *n = NULL;
+
+    if ((why.code == ERR_REFUSED || why.code == ERR_STALE) && !pl->takeover &&
+        verb_changes_store(verb))
+        n = store_leased(pl->journal, c);
+    if (n == NULL)
+        return -1;
+    err_set(err, ERR_LOCKED, "plan %lld of %s is changing the store; as it stands, %s",
+            (long long)n->lease_plan, n->lease_owner, why.text);
+    return err_advise(err, "repeat when that one has ended, or give -lock-wait SECONDS; when its "
+                           "machine is dead, add -takeover -reason TEXT");
+}
+
+/* Another look? Only while such a plan is in the way, and within the time. */
+static bool wait_for_other(const struct planner *pl, int64_t deadline, struct err *err)
+{
+    int64_t left = deadline - time_mono_ms();
+
+    if (err->code != ERR_LOCKED || left <= 0)
+        return false;
+    time_sleep_ms(left < NAP_MS ? (int)left : NAP_MS);
+    if (pl->stopped == NULL || !pl->stopped()) {
+        err_clear(err);
+        return true;
+    }
+    err->code = ERR_INTERRUPTED;
+    err_prepend(err, "interrupted while waiting");
+    return false;
+}
+
+/* Adds those of the last look. */
+static void hand_over(struct findings *f, struct findings *last)
+{
+    for (size_t i = 0; i < last->n; i++) {
+        const struct finding *one = &last->v[i];
+
+        findings_add(f, one->severity, one->rule, one->subject, "%s", one->text);
+        if (one->remedy != NULL)
+            findings_remedy(f, "%s", one->remedy);
+    }
+    findings_release(last);
+}
+
+/* --- making --- */
+
+static int make_once(const struct planner *pl, const struct intent *in, struct plan *p,
+                     struct findings *f, struct err *err)
 {
     const struct engine *e = pl->engine;
     struct cluster c = {0};
-    size_t from = f->n;
     char digest[17];
     int rc = -1;
 
-    if (plan_fits(e, in->verb, err) != 0)
-        return -1;
     if (store_observe(pl->journal, e, pl->connection, &c, err) < 0 ||
         plan_inquire(e, pl->connection, in, &c, err) < 0)
         goto out;
     e->check(in, &c, f);
-    if (refuse_if_bad(f, from, in, err) < 0)
+    if (refuse_if_bad(f, in, err) < 0) {
+        blame_other(pl, in->verb, &c, err);
         goto out;
+    }
     p->verb = in->verb;
     p->force = in->force;
     p->confirmed = in->confirmed;
     p->args = plan_own(p, json_copy(in->args));
     if (e->expand(in, &c, p, err) < 0)
         goto out;
-    note_findings(p, f, from);
+    note_findings(p, f);
     cluster_digest(&c, digest);
     p->digest = arena_strdup(&p->arena, digest);
     p->observed = plan_own(p, cluster_summary(&c));
@@ -256,6 +317,21 @@ int plan_make(const struct planner *pl, const struct intent *in, struct plan *p,
     rc = 0;
 out:
     cluster_release(&c);
+    return rc;
+}
+
+int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
+              struct err *err)
+{
+    int64_t deadline = time_mono_ms() + pl->wait_ms;
+    struct findings last = {0};
+    int rc;
+
+    if (plan_fits(pl->engine, in->verb, err) != 0)
+        return -1;
+    while ((rc = make_once(pl, in, p, &last, err)) < 0 && wait_for_other(pl, deadline, err))
+        findings_release(&last);
+    hand_over(f, &last);
     return rc;
 }
 
@@ -274,26 +350,42 @@ static int refuse_stale(const struct plan *p, const struct cluster *c, struct er
     return err_advise(err, "look at it (verify configuration) and make a new plan");
 }
 
-int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
-                 const struct plan *p, struct findings *f, struct err *err)
+static int recheck_once(const struct planner *pl, const struct plan *p, struct findings *f,
+                        struct err *err)
 {
+    const struct engine *e = pl->engine;
     const struct intent in = {
         .verb = p->verb, .args = p->args, .force = p->force, .confirmed = p->confirmed};
     struct cluster c = {0};
-    size_t from = f->n;
     char digest[17];
     int rc = -1;
 
-    if (store_observe(j, e, cn, &c, err) < 0 || plan_inquire(e, cn, &in, &c, err) < 0)
+    if (store_observe(pl->journal, e, pl->connection, &c, err) < 0 ||
+        plan_inquire(e, pl->connection, &in, &c, err) < 0)
         goto out;
     cluster_digest(&c, digest);
     e->check(&in, &c, f);
     if (p->digest != NULL && strcmp(p->digest, digest) != 0)
         rc = refuse_stale(p, &c, err);
     else
-        rc = refuse_if_bad(f, from, &in, err);
+        rc = refuse_if_bad(f, &in, err);
+    if (rc < 0)
+        blame_other(pl, p->verb, &c, err);
 out:
     cluster_release(&c);
+    return rc;
+}
+
+int plan_recheck(const struct planner *pl, const struct plan *p, struct findings *f,
+                 struct err *err)
+{
+    int64_t deadline = time_mono_ms() + pl->wait_ms;
+    struct findings last = {0};
+    int rc;
+
+    while ((rc = recheck_once(pl, p, &last, err)) < 0 && wait_for_other(pl, deadline, err))
+        findings_release(&last);
+    hand_over(f, &last);
     return rc;
 }
 
@@ -315,7 +407,7 @@ int plan_still_safe(struct journal *j, const struct engine *e, struct connection
             goto out;
         e->check(&in, &c, &f);
     }
-    rc = refuse_if_bad(&f, 0, &in, err);
+    rc = refuse_if_bad(&f, &in, err);
 out:
     findings_release(&f);
     cluster_release(&c);

@@ -159,6 +159,12 @@ static void check_identity(struct cluster *c, struct node *n)
     n->cause = ERR_FAILED;
 }
 
+static void decode_lease(struct node *n, const struct json *lease)
+{
+    n->lease_owner = json_str(lease, "owner");
+    n->lease_plan = json_int(lease, "plan", 0);
+}
+
 void redis_decode_node(struct cluster *c, struct node *n, const struct json *doc)
 {
     const struct json *agent = json_get(doc, "agent"), *node = json_get(doc, "node");
@@ -183,6 +189,8 @@ void redis_decode_node(struct cluster *c, struct node *n, const struct json *doc
     } else {
         check_identity(c, n);
     }
+    if (n->status == STATUS_RUNNING)
+        decode_lease(n, json_get(doc, "lease"));
     for (size_t i = 0; i < c->n_services; i++) {
         struct service *s = &c->services[i];
         if (strcmp(s->node, n->id) != 0)

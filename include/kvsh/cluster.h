@@ -65,7 +65,10 @@ struct node {
     size_t n_dirs;
     int64_t started_ms;
     int64_t metadata_version; /* of the admin copy it keeps; -1: none */
-    const struct json *raw;   /* the engine's own document of this node; lives in the cluster */
+    /* Whose plan is changing the store, as the node knows; NULL: nobody's, or it does not know. */
+    const char *lease_owner;
+    int64_t lease_plan;
+    const struct json *raw; /* the engine's own document of this node; lives in the cluster */
 };
 
 struct service {
@@ -177,6 +180,9 @@ struct pool *cluster_pool(const struct cluster *c, const char *name);
 size_t cluster_live_copies(const struct cluster *c, const char *shard);
 /* The service that is MASTER of the shard and RUNNING, or NULL. */
 struct service *cluster_master(const struct cluster *c, const char *shard);
+
+/* The first node with a lease of another owner than this; NULL: there is none. */
+const struct node *cluster_leased(const struct cluster *c, const char *owner);
 
 const char *status_name(enum status s); /* "RUNNING" */
 const char *role_name(enum role r);     /* "MASTER", "REPLICA"; "" for none */

@@ -22,7 +22,16 @@ struct planner {
     struct journal *journal;
     const struct engine *engine;
     struct connection *connection;
+    int64_t wait_ms;       /* how long another machine's plan that is in the way is waited for */
+    bool (*stopped)(void); /* asked while waiting: should it be given up (Ctrl-C)? NULL: never */
+    bool takeover;         /* that plan's lease is going to be taken away: it is in nobody's way */
 };
+
+/*
+ * Is a plan of another journal changing the store? A node that says so, with owner and number of
+ * that plan; NULL: none does.
+ */
+const struct node *store_leased(struct journal *j, const struct cluster *c);
 
 /* Does the engine make such plans? ERR_INPUT naming the verb, and those it has. */
 int plan_fits(const struct engine *e, enum verb verb, struct err *err);
@@ -32,6 +41,11 @@ int plan_fits(const struct engine *e, enum verb verb, struct err *err);
  * set by the caller through in and p). Findings are added in any case. Refusals (ERR_REFUSED, text
  * of the worst finding) happen here: BLOCK without force, FATAL always. What was overridden or only
  * warned of becomes p->notes, the digest of the observation p->digest; the plan is APPROVED.
+ *
+ * What would be refused while a plan of another machine is changing the store is refused because of
+ * that plan (ERR_LOCKED with its owner and number): what the rules speak of may be its doing, and
+ * pass. Within wait_ms the store is observed and the rules are asked again. Given up while waiting:
+ * ERR_INTERRUPTED.
  */
 int plan_make(const struct planner *pl, const struct intent *in, struct plan *p, struct findings *f,
               struct err *err);
@@ -39,10 +53,10 @@ int plan_make(const struct planner *pl, const struct intent *in, struct plan *p,
 /*
  * Is the store still the one the plan was made for? For a plan that was previewed and is now to be
  * started for the first time: ERR_STALE when the digest differs, ERR_REFUSED as plan_make() when
- * something speaks against it now.
+ * something speaks against it now; either waits for a plan of another machine as plan_make() does.
  */
-int plan_recheck(struct journal *j, const struct engine *e, struct connection *cn,
-                 const struct plan *p, struct findings *f, struct err *err);
+int plan_recheck(const struct planner *pl, const struct plan *p, struct findings *f,
+                 struct err *err);
 
 /*
  * Asked once the plan has the lease and before its first step: between looking and getting the

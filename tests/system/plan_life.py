@@ -192,6 +192,25 @@ def leases():
     all_run()
 
 
+def in_the_way():
+    """What another machine's plan has taken out is not told as if nobody would bring it back"""
+    lab.kvsh("plan stop-service -service rg1-rn2 -wait")
+    lab.kvsh("check stop -service rg3-rn1", want=10)
+    lease_of_another(600000, 9)
+    asked = lab.kvsh("check stop -service rg3-rn1", want=10)
+    tap.contains(asked.err, "plan 9 of %s is changing the store" % OWNER, "the note of check")
+    before = newest()
+    run = lab.kvsh("plan stop-service -service rg3-rn1 -wait", want=11)
+    tap.contains(run.err, "plan 9 of %s is changing the store" % OWNER, "the refusal")
+    tap.contains(run.err, "second-node", "the refusal")
+    tap.equal(newest(), before, "newest plan")
+    lease_of_another(2000, 9)
+    run = lab.kvsh("plan stop-service -service rg3-rn1 -wait -lock-wait 60", want=10)
+    tap.contains(run.err, "second-node", "the refusal when that plan has ended")
+    lab.kvsh("plan start-service -all-rns -wait")
+    all_run()
+
+
 def two_machines():
     """Of two operators with two state directories exactly one proceeds"""
     other = another_machine()
@@ -230,4 +249,4 @@ def nothing_left():
 
 
 if __name__ == "__main__":
-    tap.main([previews, parts, watching, questions, values, notifications, leases, two_machines, overtaken], nothing_left)
+    tap.main([previews, parts, watching, questions, values, notifications, leases, in_the_way, two_machines, overtaken], nothing_left)

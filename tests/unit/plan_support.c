@@ -253,6 +253,21 @@ static int fake_publish(struct connection *cn, const struct json *docs, int64_t 
     return 0;
 }
 
+void world_leased(const char *world, int looks)
+{
+    for (int i = 0; i < looks; i++)
+        world_add(world, "leased");
+}
+
+static void see_lease(struct connection *cn, struct cluster *c)
+{
+    if (c->n_nodes == 0 || world_count(cn->world, "leased") <= world_count(cn->world, "lease seen"))
+        return;
+    world_add(cn->world, "lease seen");
+    c->nodes[0].lease_owner = "a@b#1";
+    c->nodes[0].lease_plan = 7;
+}
+
 static int fake_observe(struct connection *cn, const struct json *docs, struct cluster *c,
                         struct err *err)
 {
@@ -265,14 +280,16 @@ static int fake_observe(struct connection *cn, const struct json *docs, struct c
             world_count(cn->world, line) > 0 ? STATUS_RUNNING : STATUS_UNREACHABLE;
         free(line);
     }
+    see_lease(cn, c);
     c->observed_ms = time_now_ms();
     return 0;
 }
 
 static void fake_check(const struct intent *in, const struct cluster *c, struct findings *f)
 {
-    (void)c;
     findings_add(f, SEVERITY_NOTE, "note", "rg1", "all is well");
+    if (json_bool(in->args, "block-while-leased", false) && cluster_leased(c, "") != NULL)
+        findings_add(f, SEVERITY_BLOCK, "second-node", "sn2", "sn2 is out already");
     if (json_bool(in->args, "warn", false))
         findings_add(f, SEVERITY_VIOLATION, "lonely", "rg1", "rg1 has 1 copy of 3");
     if (json_bool(in->args, "block", false)) {

@@ -37,6 +37,8 @@ void bench_reopen(struct bench *b);
 /* Adds a line to the world; says how often a line is there. */
 void world_add(const char *world, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int world_count(const char *world, const char *line);
+/* The next so many observations see the lease of another machine's plan. */
+void world_leased(const char *world, int looks);
 /* True when no step was performed a second time without a look in between. */
 bool world_is_careful(const char *world);
 /* What was done, sorted, one per line; free() it. */

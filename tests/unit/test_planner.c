@@ -15,6 +15,8 @@ static struct connection *declare(struct bench *b)
     struct json *effects =
         parsed("[{\"kind\":\"store\",\"name\":\"store\",\"doc\":{\"name\":\"s\",\"engine\":"
                "\"fake\"}},"
+               "{\"kind\":\"sn\",\"name\":\"sn1\",\"doc\":{\"zone\":\"zn1\",\"host\":\"h1\","
+               "\"port\":5001,\"url\":\"http://h1:5001\"}},"
                "{\"kind\":\"rn\",\"name\":\"rg1-rn1\",\"doc\":{\"sn\":\"sn1\",\"shard\":\"rg1\","
                "\"storageDir\":\"/d1\"}},"
                "{\"kind\":\"rn\",\"name\":\"rg1-rn2\",\"doc\":{\"sn\":\"sn2\",\"shard\":\"rg1\","
@@ -24,6 +26,14 @@ static struct connection *declare(struct bench *b)
     json_free(effects);
     world_add(b->world, "done rg1-rn1");
     return fake_engine.open(&b->endpoint, &err);
+}
+
+static const struct planner *planner(struct bench *b, struct connection *cn)
+{
+    static struct planner pl;
+
+    pl = (struct planner){.journal = b->journal, .engine = &fake_engine, .connection = cn};
+    return &pl;
 }
 
 struct trial {
@@ -40,8 +50,7 @@ static int make(struct bench *b, struct connection *cn, const char *args, bool f
     int rc;
 
     *t = (struct trial){0};
-    rc = plan_make(&(struct planner){b->journal, &fake_engine, cn}, &in, &t->plan, &t->findings,
-                   &t->err);
+    rc = plan_make(planner(b, cn), &in, &t->plan, &t->findings, &t->err);
     json_free(json); /* the plan keeps its own */
     return rc;
 }
@@ -123,9 +132,8 @@ static void only_this_check_counts(void)
     cn = declare(&b);
     args = parsed("{}");
     findings_add(&t.findings, SEVERITY_BLOCK, "old", "rg1", "of an earlier check");
-    ok(plan_make(&(struct planner){b.journal, &fake_engine, cn},
-                 &(struct intent){VERB_START_SERVICE, args, false}, &t.plan, &t.findings,
-                 &t.err) == 0);
+    ok(plan_make(planner(&b, cn), &(struct intent){VERB_START_SERVICE, args, false}, &t.plan,
+                 &t.findings, &t.err) == 0);
     is_int(t.plan.n_notes, 0);
     json_free(args);
     trial_end(&t);
@@ -148,9 +156,8 @@ static void nonsense_is_refused(void)
     trial_end(&t);
 
     t = (struct trial){0};
-    ok(plan_make(&(struct planner){b.journal, &fake_engine, cn},
-                 &(struct intent){VERB_DEPLOY_ZONE, args, false}, &t.plan, &t.findings,
-                 &t.err) < 0);
+    ok(plan_make(planner(&b, cn), &(struct intent){VERB_DEPLOY_ZONE, args, false}, &t.plan,
+                 &t.findings, &t.err) < 0);
     is_str(t.err.text, "a store of engine fake has no plan deploy-zone");
     is_str(t.err.advice, "it has: start-service, stop-service");
     trial_end(&t);
@@ -198,12 +205,12 @@ static void a_preview_grows_stale(void)
     bench_begin(&b);
     cn = declare(&b);
     ok(make(&b, cn, "{}", false, &t) == 0);
-    ok(plan_recheck(b.journal, &fake_engine, cn, &t.plan, &u.findings, &u.err) == 0);
+    ok(plan_recheck(planner(&b, cn), &t.plan, &u.findings, &u.err) == 0);
     ok(journal_plan_create(b.journal, &t.plan, &t.err) == 0);
     plan_release(&t.plan); /* what the journal kept is what is compared */
     ok(journal_plan_load(b.journal, 1, &t.plan, &t.err) == 0);
     world_add(b.world, "done rg1-rn2"); /* somebody started it meanwhile */
-    ok(plan_recheck(b.journal, &fake_engine, cn, &t.plan, &u.findings, &u.err) < 0);
+    ok(plan_recheck(planner(&b, cn), &t.plan, &u.findings, &u.err) < 0);
     is_int(u.err.code, ERR_STALE);
     has_str(u.err.text, "plan 1 is stale: rg1-rn2 was UNREACHABLE and is RUNNING");
     trial_end(&u);
@@ -212,10 +219,66 @@ static void a_preview_grows_stale(void)
     ok(make(&b, cn, "{\"block\":true}", true, &t) == 0);
     t.plan.force = false; /* what was overridden then speaks against it now */
     u = (struct trial){0};
-    ok(plan_recheck(b.journal, &fake_engine, cn, &t.plan, &u.findings, &u.err) < 0);
+    ok(plan_recheck(planner(&b, cn), &t.plan, &u.findings, &u.err) < 0);
     is_int(u.err.code, ERR_REFUSED);
     trial_end(&u);
     trial_end(&t);
+    fake_engine.close(cn);
+    bench_end(&b);
+}
+
+static bool now(void)
+{
+    return true;
+}
+
+/* What the rules speak of may be the doing of another machine's plan: that one is named, and it is
+ * its end that is waited for. */
+static void a_plan_of_another_machine_is_waited_for(void)
+{
+    struct planner pl;
+    struct connection *cn;
+    struct json *args = parsed("{\"block-while-leased\":true}");
+    const struct intent in = {.verb = VERB_STOP_SERVICE, .args = args};
+    struct trial t;
+    struct bench b;
+
+    bench_begin(&b);
+    cn = declare(&b);
+    pl = *planner(&b, cn);
+    t = (struct trial){0};
+    world_leased(b.world, 1);
+    ok(plan_make(&pl, &in, &t.plan, &t.findings, &t.err) < 0);
+    is_int(t.err.code, ERR_LOCKED);
+    is_str(t.err.text, "plan 7 of a@b#1 is changing the store; as it stands, refused: sn2 is out "
+                       "already (rule second-node)");
+    has_str(t.err.advice, "-lock-wait SECONDS");
+    trial_end(&t);
+
+    t = (struct trial){0};
+    world_leased(b.world, 2);
+    pl.wait_ms = 60000;
+    ok(plan_make(&pl, &in, &t.plan, &t.findings, &t.err) == 0);
+    is_int(t.err.code, ERR_OK);
+    is_int(t.findings.n, 1); /* of the last look alone */
+    ok(journal_plan_create(b.journal, &t.plan, &t.err) == 0);
+
+    world_leased(b.world, 1);
+    ok(plan_recheck(&pl, &t.plan, &t.findings, &t.err) == 0);
+    pl.stopped = now;
+    world_leased(b.world, 1);
+    ok(plan_recheck(&pl, &t.plan, &t.findings, &t.err) < 0);
+    is_int(t.err.code, ERR_INTERRUPTED);
+    has_str(t.err.text, "interrupted while waiting: plan 7 of a@b#1");
+    trial_end(&t);
+
+    t = (struct trial){0}; /* whoever takes the lease away hears what the rules say */
+    pl.takeover = true;
+    world_leased(b.world, 1);
+    ok(plan_make(&pl, &in, &t.plan, &t.findings, &t.err) < 0);
+    is_int(t.err.code, ERR_REFUSED);
+    trial_end(&t);
+    json_free(args);
     fake_engine.close(cn);
     bench_end(&b);
 }
@@ -249,5 +312,6 @@ int main(void)
     TAP_RUN(TAP_TEST(a_plan_is_made), TAP_TEST(what_blocks_refuses),
             TAP_TEST(only_this_check_counts), TAP_TEST(nonsense_is_refused),
             TAP_TEST(an_observation_is_remembered), TAP_TEST(a_preview_grows_stale),
+            TAP_TEST(a_plan_of_another_machine_is_waited_for),
             TAP_TEST(what_watches_saw_is_fetched));
 }
