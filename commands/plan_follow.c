@@ -1,6 +1,7 @@
 #include "commands/plan_common.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands/plan_watch.h"
 #include "kvsh/buf.h"
@@ -169,6 +170,23 @@ out:
     plan_release(&p);
 }
 
+/* At rest still, but somebody is about to begin it; that can end without a word in the journal. */
+static bool is_starting(struct follow *f)
+{
+    struct plan p = {0};
+    struct err ignored = ERR_INIT;
+    char *starting = NULL;
+
+    if (journal_plan_load(f->journal, f->id, &p, &ignored) == 0)
+        starting = plan_starting(f->journal, &p);
+    plan_release(&p);
+    free(starting);
+    if (starting == NULL)
+        return false;
+    f->version = -1;
+    return true;
+}
+
 /* Is it at rest? Looks at the journal only when somebody wrote, and now and then whether the runner
  * lives. */
 static bool at_rest(struct follow *f)
@@ -191,7 +209,7 @@ static bool at_rest(struct follow *f)
     f->version = version;
     state = journal_plan_state(f->journal, f->id);
     if (state == PLAN_STATE_COUNT || plan_at_rest(state))
-        return true;
+        return !is_starting(f);
     if (f->first_ctrl_c_ms == 0 || f->asked_interrupt)
         show_progress(f);
     return false;

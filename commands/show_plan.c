@@ -1,6 +1,7 @@
 #include "commands/show_plan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands/explain.h"
 #include "commands/plan_common.h"
@@ -132,6 +133,20 @@ static void out_plan(struct out *out, const struct plan *p)
     }
 }
 
+/* Not begun, or not begun again: is somebody about to? */
+static void note_start(struct journal *j, const struct plan *p, struct out *out)
+{
+    char *starting = plan_starting(j, p);
+
+    if (starting != NULL)
+        out_note(out, "plan %lld is not running yet: %s; plan wait -id %lld follows it",
+                 (long long)p->id, starting, (long long)p->id);
+    else if (p->attempts == 0 && plan_may_move(p->state, PLAN_RUNNING))
+        out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
+                 (long long)p->id, (long long)p->id);
+    free(starting);
+}
+
 int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
 {
     const bool all_tasks = shell_is_verbose(session_shell(s));
@@ -148,9 +163,7 @@ int show_plan(struct session *s, int64_t id, struct out *out, struct err *err)
                    "Incomplete tasks:");
     if (p.attempts > 0 || all_tasks)
         out_plan_tasks(&rows, &table_not_started, 1u << TASK_PENDING, "Tasks not started:");
-    else if (plan_may_move(p.state, PLAN_RUNNING))
-        out_note(out, "plan %lld has not been started; plan execute -id %lld starts it",
-                 (long long)id, (long long)id);
+    note_start(j, &p, out);
     if (all_tasks)
         out_plan_tasks(&rows, &table_all_tasks, 1u << TASK_SUCCEEDED | 1u << TASK_SKIPPED,
                        "Finished tasks:");

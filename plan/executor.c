@@ -563,6 +563,20 @@ static int not_started(const struct exec *e)
                       plan_state_name(e->plan.state), e->plan.id, e->plan.id);
 }
 
+/* For show plan, as long as the runner lives (plan_starting). */
+static void note_waiting(void *arg, const struct err *why)
+{
+    const struct exec *e = arg;
+    struct event ev = {
+        .severity = "info", .plan_id = e->plan.id, .kind = "waiting", .subject = e->plan.name};
+    char *text = xasprintf("process %d is starting it and waits for the store's lease: %s",
+                           (int)getpid(), why->text);
+
+    ev.text = text;
+    journal_event(e->x->journal, &ev, &(struct err)ERR_INIT);
+    free(text);
+}
+
 /* Keeps plans of other machines away; says in the history when one was pushed aside. */
 static int take_lease(struct exec *e)
 {
@@ -573,7 +587,9 @@ static int take_lease(struct exec *e)
                            .epoch = e->plan.attempts + 1,
                            .wait_ms = x->lock_wait_ms,
                            .takeover = x->takeover,
-                           .ttl_ms = x->lease_ttl_ms};
+                           .ttl_ms = x->lease_ttl_ms,
+                           .waits = note_waiting,
+                           .arg = e};
     struct event ev = {
         .severity = "warning", .plan_id = e->plan.id, .kind = "lease", .subject = e->plan.name};
     struct json *docs = NULL;

@@ -130,9 +130,14 @@ struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err)
     int rc = -1;
 
     k->cn = w->engine->open(w->endpoint, err);
-    while (k->cn != NULL && (rc = ask(k, k->docs, err)) < 0 && err->code == ERR_LOCKED &&
-           time_mono_ms() < deadline && !runner_stop_requested())
+    for (bool told = false;
+         k->cn != NULL && (rc = ask(k, k->docs, err)) < 0 && err->code == ERR_LOCKED &&
+         time_mono_ms() < deadline && !runner_stop_requested();
+         told = true) {
+        if (!told && w->waits != NULL)
+            w->waits(w->arg, err);
         time_sleep_ms(NAP_MS);
+    }
     k->lease.takeover = NULL; /* said once, it must not be said again by a renewal */
     k->lease.held = rc == 0;
     if (rc == 0)

@@ -18,6 +18,9 @@ struct lease_wish {
     int64_t wait_ms;      /* how long another one's lease is waited for */
     const char *takeover; /* the reason, or NULL */
     int ttl_ms;           /* 0: 30 s */
+    /* Told once, before the first wait, who is in the way. NULL: nobody minds. */
+    void (*waits)(void *arg, const struct err *why);
+    void *arg;
 };
 
 /* NULL with the refusal (ERR_LOCKED; ERR_STALE, which is not waited for), or when nobody could be

@@ -119,6 +119,31 @@ static bool find_starting(struct journal *j, struct holder *h)
     return h->plan_id != 0;
 }
 
+static void keep_waiting(void *arg, const struct event *ev)
+{
+    char **text = arg;
+    char since[32];
+
+    if (strcmp(ev->kind, "waiting") != 0)
+        return;
+    time_text(ev->time_ms, since);
+    *text = xasprintf("%s (since %s)", ev->text, since);
+}
+
+/* Of a plan that ran before, only the word of its runner tells a new attempt from one that is just
+ * ending. */
+char *plan_starting(struct journal *j, const struct plan *p)
+{
+    const struct event_filter newest = {.plan_id = p->id, .num = 1};
+    struct err ignored = ERR_INIT;
+    char *text = NULL;
+
+    if (!plan_may_move(p->state, PLAN_RUNNING) || !lock_is_held(j->dir, p->id))
+        return NULL;
+    journal_event_list(j, &newest, keep_waiting, &text, &ignored);
+    return text != NULL || p->attempts > 0 ? text : xstrdup("another kvsh is just starting it");
+}
+
 static void age_text(int64_t since_ms, char out[32])
 {
     int64_t s = (time_now_ms() - since_ms) / 1000;

@@ -106,6 +106,12 @@ void lock_release(struct plan_lock *l);
  * this process. */
 bool lock_is_held(const char *dir, int64_t plan_id);
 
+/*
+ * Is a runner or a shell just starting the plan, which is not RUNNING yet? A sentence that says
+ * what it waits for, malloc'ed; NULL: nobody is.
+ */
+char *plan_starting(struct journal *j, const struct plan *p);
+
 /* --- runner --- */
 
 /*

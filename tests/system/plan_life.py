@@ -187,8 +187,17 @@ def leases():
         tap.equal((status, answer["code"]), (409, "leased"), "the one that was taken for dead comes back")
         tap.contains(answer["detail"], "plan %d of " % newest(), "the refusal")
         tap.contains(answer["detail"], "had the lease meanwhile and has changed the store", "the refusal")
-    lease_of_another(2000, 8)
-    lab.kvsh("plan start-service -all-rns -wait -lock-wait 20")
+    lease_of_another(600000, 8)
+    waiting = lab.spawn("plan start-service -all-rns -wait -lock-wait 60")
+    wait_for(lambda: "is starting it" in lab.kvsh("show plan -last").err, "show plan tells of the waiting runner")
+    shown = lab.kvsh("show plan -last").err
+    tap.ok(re.search(r"is not running yet: process \d+ is starting it and waits for the store's lease: .*plan 8 of ", shown),
+           "what show plan says:\n" + shown)
+    tap.lacks(shown, "has not been started", "what show plan says")
+    lab.kvsh("plan wait -last -seconds 1", want=3)
+    lease_of_another(1000, 8)
+    out, _ = waiting.communicate(timeout=60)
+    tap.equal(waiting.returncode, 0, "status of the one that waited:\n" + out)
     all_run()
 
 

@@ -129,6 +129,7 @@ static void it_is_waited_for(void)
     ok(time_mono_ms() - begun >= 1200);
     ok(taken >= 2);
     is_int(state_of(&t.b, t.id), PLAN_APPROVED);
+    is_int(events_like(&t.b, t.id, "is starting it and waits for the store's lease: sn1"), 1);
     bench_end(&t.b);
 }
 

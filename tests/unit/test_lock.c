@@ -144,6 +144,44 @@ static pid_t hold_elsewhere(struct bench *b, int ms)
     return pid;
 }
 
+static char *starting(struct bench *b, int64_t id)
+{
+    struct err err = ERR_INIT;
+    struct plan p = {0};
+    char *text;
+
+    ok(journal_plan_load(b->journal, id, &p, &err) == 0);
+    text = plan_starting(b->journal, &p);
+    plan_release(&p);
+    return text;
+}
+
+/* Its runner lives and waits for the lease of another machine's plan. */
+static void a_plan_that_is_being_started_is_known(void)
+{
+    struct plan_lock one = {.fd = -1};
+    struct err err = ERR_INIT;
+    struct bench b;
+    struct event ev = {.severity = "info", .kind = "waiting", .text = "process 7 waits for sn1"};
+    char *text;
+
+    bench_begin(&b);
+    ev.plan_id = stored_plan(&b, 1, 1, NULL);
+    ok(starting(&b, ev.plan_id) == NULL);
+    ok(lock_plan(&one, b.journal, ev.plan_id, &err) == 0);
+    text = starting(&b, ev.plan_id);
+    has_str(text, "another kvsh is just starting it");
+    free(text);
+    ok(journal_event(b.journal, &ev, &err) == 0);
+    text = starting(&b, ev.plan_id);
+    has_str(text, "process 7 waits for sn1 (since 2");
+    free(text);
+    ok(journal_plan_move(b.journal, ev.plan_id, PLAN_RUNNING, &(struct move){0}, &err) == 0);
+    ok(starting(&b, ev.plan_id) == NULL);
+    lock_release(&one);
+    bench_end(&b);
+}
+
 static void waiting_gets_it(void)
 {
     struct plan_lock lock = {.fd = -1};
@@ -319,7 +357,8 @@ int main(void)
 {
     TAP_RUN(TAP_TEST(a_lock_excludes), TAP_TEST(the_refused_one_reads_who),
             TAP_TEST(a_holder_without_a_plan_is_given_a_moment),
-            TAP_TEST(a_plan_that_is_being_started_has_a_name), TAP_TEST(waiting_gets_it),
+            TAP_TEST(a_plan_that_is_being_started_has_a_name),
+            TAP_TEST(a_plan_that_is_being_started_is_known), TAP_TEST(waiting_gets_it),
             TAP_TEST(waiting_can_be_given_up), TAP_TEST(death_frees_it),
             TAP_TEST(an_exec_does_not_keep_it), TAP_TEST(one_of_two_gets_it));
 }
