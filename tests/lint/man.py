@@ -92,6 +92,14 @@ def statuses_agree():
     source.report(faults, "exit statuses that kvsh.1 does not tell as err.def does")
 
 
+def statuses_of_plans_are_told():
+    """kvsh-plan(7) has every exit status but those of verify and of a prompt that is ended"""
+    section = re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH ", text_of("kvsh-plan.7"), re.M | re.S).group(1)
+    told = set(re.findall(r"\d+", " ".join(re.findall(r"^\.TP\n\.BR? (.*)$", section, re.M))))
+    wanted = set(re.findall(r"^ERR\(\w+, (\d+),", source.read("lib/err.def"), re.M)) - {"2", "143"}
+    source.report(["%s" % status for status in sorted(wanted ^ told, key=int)], "exit statuses of plans")
+
+
 def every_command_is_described():
     """kvsh-commands(7) has every command that help has"""
     text = text_of("kvsh-commands.7").replace("\\-", "-")
@@ -137,5 +145,5 @@ def keys_are_told():
 
 
 if __name__ == "__main__":
-    tap.main([pages_render, sections_are_there, options_agree, statuses_agree, every_command_is_described,
-              couchbase_rules_are_told, redis_rules_are_told, keys_are_told])
+    tap.main([pages_render, sections_are_there, options_agree, statuses_agree, statuses_of_plans_are_told,
+              every_command_is_described, couchbase_rules_are_told, redis_rules_are_told, keys_are_told])
