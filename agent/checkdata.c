@@ -224,13 +224,14 @@ static int spawn_checker(const struct check *c, const char *manifest, const char
 static int await_checker(struct operation *op, pid_t pid)
 {
     int status = 0;
+    pid_t ended;
 
-    while (waitpid(pid, &status, WNOHANG) == 0) {
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0) {
         if (must_end(op))
             kill(pid, SIGKILL);
         time_sleep_ms(PAUSE_MS);
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ended == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* What the checker said last. */

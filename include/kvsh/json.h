@@ -47,7 +47,7 @@ void json_unset(struct json *obj, const char *key);
  * (RFC 8259, 6); what lies beyond is the nearest of them, so that a file or an answer with a wild
  * number leaves room for arithmetic.
  */
-#define JSON_INT_MAX (INT64_C(1) << 53)
+#define JSON_INT_MAX ((INT64_C(1) << 53) - 1)
 struct json *json_get(const struct json *obj, const char *key); /* NULL when absent */
 const char *json_str(const struct json *obj, const char *key);  /* NULL when absent or no string */
 int64_t json_int(const struct json *obj, const char *key, int64_t def);
