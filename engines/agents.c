@@ -47,7 +47,7 @@ static bool is_id(const struct agent_node *n, const char *name)
            (n->other_id != NULL && strcasecmp(n->other_id, name) == 0);
 }
 
-static bool is_host(const struct agent_node *n, const char *name)
+bool agent_is_host(const struct agent_node *n, const char *name)
 {
     for (size_t i = 0; i < AGENT_HOSTS_MAX; i++)
         if (n->hosts[i] != NULL && strcasecmp(n->hosts[i], name) == 0)
@@ -69,7 +69,7 @@ static enum fit fit_of(const char *agent, const struct agent_node *n)
 
     if (equals != NULL && is_id(n, name))
         fit = FIT_NAME;
-    else if (is_host(n, name))
+    else if (agent_is_host(n, name))
         fit = equals ? FIT_HOST : FIT_ADDRESS;
     arena_release(&a);
     return fit;

@@ -79,5 +79,7 @@ int agents_ask(struct agents *ag, const struct agent_unit *units, size_t n, stru
 int agents_command(struct agents *ag, const struct agent_unit *u, const char *action,
                    struct perform *p, struct err *err);
 
+/* Is that one of its hosts? Pure. */
+bool agent_is_host(const struct agent_node *n, const char *name);
 /* The host in the address of an agent, without brackets; in the arena. Pure. */
 const char *agent_host(const char *url, struct arena *a);

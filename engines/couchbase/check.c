@@ -253,6 +253,8 @@ static void check_failover(const struct intent *in, const struct cluster *c,
     cb_check_services(c, set, f);
     if (mode != NULL && strcmp(mode, "hard") == 0) {
         check_hard(c, set, unsafe, f);
+        if (unsafe)
+            cb_check_addresses(c, &(struct cb_departure){.leaving = set}, f);
     } else {
         check_graceful(c, set, f);
         check_quorum(c, f);
@@ -317,10 +319,12 @@ static void check_recover(const struct intent *in, const struct cluster *c,
             findings_remedy(f, "start couchbase-server on %s first", s->id);
         }
     }
-    if (json_bool(in->args, "rebalance", false))
+    if (json_bool(in->args, "rebalance", false)) {
         check_kept(c, set, f);
-    else
+        cb_check_addresses(c, &(struct cb_departure){.by_rebalance = true, .recovered = set}, f);
+    } else {
         check_versions(c, f);
+    }
 }
 
 /* --- rebalance and its kin --- */
@@ -331,6 +335,7 @@ static void check_rebalance(const struct intent *in, const struct cluster *c,
     (void)in;
     cb_check_busy(c, f);
     check_kept(c, set, f);
+    cb_check_addresses(c, &(struct cb_departure){.by_rebalance = true}, f);
 }
 
 /* For good: there would be no node for a further copy. */
@@ -369,6 +374,8 @@ static void check_remove(const struct intent *in, const struct cluster *c, const
         }
     }
     cb_check_services(c, &leaving, f);
+    cb_check_addresses(
+        c, &(struct cb_departure){.leaving = set, .by_rebalance = leaving.by_rebalance}, f);
     if (!leaving.by_rebalance)
         return; /* taken out without a rebalance: nothing moves */
     check_kept(c, set, f);
@@ -392,10 +399,12 @@ static void check_add(const struct intent *in, const struct cluster *c, const st
                      cluster_service(c, id)->membership);
         findings_remedy(f, "'plan rebalance' takes a waiting node in");
     }
-    if (json_bool(in->args, "rebalance", false))
+    if (json_bool(in->args, "rebalance", false)) {
         check_kept(c, &(struct cb_set){0}, f);
-    else
+        cb_check_addresses(c, &(struct cb_departure){.by_rebalance = true, .joining = id}, f);
+    } else {
         check_versions(c, f);
+    }
     arena_release(&a);
 }
 
@@ -428,6 +437,11 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
                         from->id);
     }
     check_kept(c, &leaving, f);
+    cb_check_addresses(c,
+                       &(struct cb_departure){.leaving = &leaving,
+                                              .by_rebalance = true,
+                                              .joining = json_str(in->args, "to")},
+                       f);
     arena_release(&a);
 }
 
@@ -450,6 +464,7 @@ static void check_restart(const struct intent *in, const struct cluster *c,
             cb_check_capacity(c, &one, f);
     }
     check_kept(c, &(struct cb_set){0}, f);
+    cb_check_addresses(c, &(struct cb_departure){.by_rebalance = true}, f);
     cb_check_auto_failover(c, f);
 }
 

@@ -7,6 +7,7 @@
  *   decode.c     documents made into a struct cluster               pure, foreign bytes
  *   outcome.c    how an operation ended, from tasks, events, reports pure, foreign bytes
  *   observe.c    asks, and chooses whom to believe
+ *   address.c    the store's addresses, and whose they are               pure
  *   figures.c    capacity, copies, quorum                           pure
  *   select.c     names made into members                            pure
  *   verify.c check.c expand.c explain.c                             pure
@@ -21,7 +22,7 @@
  *
  *   pools  default  nodeStatuses  tasks  terse  buckets  groups  autoFailover  pendingRetry
  *
- * and secure: whether it came over https; agents: see process.c.
+ * and secure: whether it came over https; addresses: see address.c; agents: see process.c.
  */
 #pragma once
 
@@ -165,6 +166,22 @@ int cb_set_policy(struct connection *cn, const struct cluster *c, const struct j
 /* The settings as c has them, into c->settings. */
 void cb_decode_policy(struct cluster *c);
 
+/* --- address.c --- */
+
+/* Where a member answers as it is configured; NULL: unknown. */
+const char *cb_url(const struct cluster *c, const struct service *s, bool tls, struct arena *a);
+/* Keeps the store's addresses in the observation. */
+void cb_note_addresses(const struct connection *cn, struct cluster *c);
+/* Who is no member any more once it is done. */
+struct cb_departure {
+    const struct cb_set *leaving;
+    bool by_rebalance;              /* all that are failed over leave, too ... */
+    const struct cb_set *recovered; /* ... but for these */
+    const char *joining;            /* HOST[:PORT] that comes, or NULL */
+};
+/* Is a node left that the store names? */
+void cb_check_addresses(const struct cluster *c, const struct cb_departure *d, struct findings *f);
+
 /* --- select.c --- */
 
 struct cb_set {
@@ -240,6 +257,8 @@ void cb_match_agents(struct cluster *c, const struct agent_list *agents);
 /* The same with what the agents of the nodes of this intent answer: "state", "detail", "instance",
  * or "why". */
 int cb_inquire(struct connection *cn, const struct intent *in, struct cluster *c, struct err *err);
+/* All names that an address of it may have. */
+struct agent_node cb_names_of(const struct cluster *c, const struct service *s, struct arena *a);
 /* Its entry, or NULL. */
 const struct json *cb_agent(const struct cluster *c, const struct service *s);
 /* Its address; NULL when there is none that can be worked with: *why and *advice. An agent that was

@@ -29,13 +29,10 @@ static const char *addresses(struct teller *x, const struct json *otps)
 
 static const char *address_of(struct teller *x, const struct service *s)
 {
-    const struct node *n = cluster_node(x->c, s->node);
+    const char *url =
+        json_bool(x->c->raw, "secure", false) ? cb_url(x->c, s, true, &x->arena) : NULL;
 
-    if (n == NULL || !json_bool(x->c->raw, "secure", false))
-        return s->id;
-    return arena_printf(&x->arena, strchr(n->host, ':') ? "https://[%s]:%lld" : "https://%s:%lld",
-                        n->host,
-                        (long long)json_int(json_get(s->raw, "ports"), "httpsMgmt", 18091));
+    return url ? url : s->id;
 }
 
 static void cli(struct teller *x, const char *words)

@@ -229,6 +229,7 @@ int cb_observe(struct connection *cn, const struct json *docs, struct cluster *c
         c->engine = engine_couchbase.name;
     c->observed_ms = time_now_ms();
     cb_decode(c);
+    cb_note_addresses(cn, c);
     agents = agents_list(cn->agents);
     cb_match_agents(c, &agents);
     return 0;

@@ -33,7 +33,7 @@ static const char *bare_host(const char *address, struct arena *a)
     return colon ? arena_strndup(a, address, (size_t)(colon - address)) : address;
 }
 
-static struct agent_node names_of(const struct cluster *c, const struct service *s, struct arena *a)
+struct agent_node cb_names_of(const struct cluster *c, const struct service *s, struct arena *a)
 {
     const struct node *n = cluster_node(c, s->node);
     const struct json *outside = json_get(json_get(s->raw, "alternateAddresses"), "external");
@@ -56,7 +56,7 @@ void cb_match_agents(struct cluster *c, const struct agent_list *agents)
         return;
     list = json_object();
     for (size_t i = 0; i < c->n_services; i++)
-        v[i] = names_of(c, &c->services[i], &c->arena);
+        v[i] = cb_names_of(c, &c->services[i], &c->arena);
     for (size_t i = 0; i < c->n_services; i++) {
         struct json *entry = json_object();
         struct agent_match m;

@@ -115,13 +115,9 @@ static const char *survivor(struct doing *d)
     }
     for (size_t i = 0; i < d->c.n_services; i++) {
         const struct service *s = &d->c.services[i];
-        const struct node *n = cluster_node(&d->c, s->node);
-        if (n == NULL || in_list(victims, cb_otp(s)) || s->status == STATUS_UNREACHABLE)
-            continue;
-        return arena_printf(&d->c.arena, strchr(n->host, ':') ? "%s://[%s]:%lld" : "%s://%s:%lld",
-                            tls ? "https" : "http", n->host,
-                            tls ? (long long)json_int(json_get(s->raw, "ports"), "httpsMgmt", 18091)
-                                : (long long)n->port);
+        const char *url = cb_url(&d->c, s, tls, &d->c.arena);
+        if (url != NULL && !in_list(victims, cb_otp(s)) && s->status != STATUS_UNREACHABLE)
+            return url;
     }
     return d->cn->base;
 }

@@ -280,6 +280,31 @@ def bearer_token():
         check_secrets(lab, "a-long-bearer-token")
 
 
+def no_address_left():
+    """Nodes whose addresses are all that the store has leave only when another one is named, by the command that is told."""
+    failed = {"nodes": [{"name": "n1", "membership": "inactiveFailed"}, {"name": "n2"}, {"name": "n3"}]}
+    for scenario, line in (({"nodes": 4}, "plan remove-node -service {n1} -wait"),
+                           ({"nodes": 4, "spares": [{"name": "p1"}]}, "plan swap-rebalance -from {n1} -to {p1} -wait"),
+                           (failed, "plan rebalance -wait"),
+                           (failed, "plan remove-node -service {n1} -wait")):
+        with Lab(scenario, first=["n1"]) as lab:
+            done = lab.kv(line, 10)
+            tap.contains(done.stderr, "the store names only nodes that leave (http://%s)" % lab.host["n1"], line)
+            told = re.search(r"'(store remove -name prod)', then '(store add [^']*)'", done.stderr)
+            tap.ok(told is not None, "the commands: " + done.stderr)
+            tap.equal(lab.requests(), [], line + ": changing requests")
+            lab.kv(told.group(1))
+            lab.kv(told.group(2) + " -user Administrator -password-file %s/pw" % lab.folder)
+            lab.kv(line)
+            tap.equal(lab.membership("n1"), None, "n1 after " + line)
+            tap.contains(lab.kv("show plans").stdout, "SUCCEEDED", "its plan")
+    with Lab({"nodes": 4}, first=["n1", "n2"]) as lab:
+        lab.kv("plan remove-node -service {n1} -wait")
+    with Lab({"nodes": 4}, first=["n1"]) as lab:
+        lab.kv("plan remove-node -service {n1} -force -reason 'on purpose' -wait", 6)
+        tap.equal(lab.membership("n1"), None, "n1, forced")
+
+
 def completion_and_help():
     """Nodes complete by what was seen last; help lists the plans there are."""
     with Lab({"nodes": 3}) as lab:
@@ -328,4 +353,4 @@ def one_answer_after_the_other():
 if __name__ == "__main__":
     tap.main([every_plan_on_every_version, the_limits_of_each_version, another_cluster_is_refused, lost_answers,
               busy_and_denied, bad_credentials, answers_that_lie, somebody_else, changed_meanwhile, killed_runner,
-              interrupted, secrets_stay_secret, bearer_token, completion_and_help, explained, one_answer_after_the_other])
+              interrupted, secrets_stay_secret, bearer_token, no_address_left, completion_and_help, explained, one_answer_after_the_other])

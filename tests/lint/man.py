@@ -112,7 +112,7 @@ def every_command_is_described():
 def couchbase_rules_are_told():
     """kvsh-couchbase(7) has every rule that the engine refuses, warns or complains by"""
     text = text_of("kvsh-couchbase.7").replace("\\-", "-")
-    rules = {rule for part in ("check", "process_check", "verify") for rule in re.findall(
+    rules = {rule for part in ("address", "check", "process_check", "verify") for rule in re.findall(
         r'findings_add\(\s*f,\s*SEVERITY_\w+,\s*"([a-z-]+)"', source.read("engines/couchbase/%s.c" % part))}
     tap.ok(len(rules) > 30, "the rules were found (%d)" % len(rules))
     source.report([r for r in sorted(rules) if not re.search(r"(?<![\w-])%s(?![\w-])" % r, text)],
