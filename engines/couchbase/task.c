@@ -463,6 +463,35 @@ static bool is_in_group(struct doing *d)
     return true;
 }
 
+/* One of those that are to move has left the cluster: its otpNode, or NULL. */
+static const char *mover_gone(struct doing *d)
+{
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        if (json_value_str(otp) != NULL && cb_by_otp(&d->c, json_value_str(otp)) == NULL)
+            return json_value_str(otp);
+    }
+    return NULL;
+}
+
+static int check_movers(struct doing *d, struct err *err)
+{
+    const char *gone = mover_gone(d);
+    const char *first = json_value_str(json_first(json_get(d->t->args, "otp")));
+
+    if (gone == NULL)
+        return 0;
+    /* The target is the first of them, by the name that people know. */
+    err_set(err, ERR_FAILED, "%s is not a member of the cluster any more",
+            strcmp(gone, first ? first : "") == 0 ? d->t->target : gone);
+    return err_advise(err, "cancel the plan; show topology tells who is left, 'plan change-group' "
+                           "moves them");
+}
+
+static bool is_decided(struct doing *d)
+{
+    return is_in_group(d) || mover_gone(d) != NULL;
+}
+
 static void push_node(struct json *nodes, const char *otp)
 {
     struct json *one = json_object();
@@ -528,11 +557,17 @@ static int put_division(struct doing *d, int *status, struct err *err)
 
 static int do_change_group(struct doing *d, struct err *err)
 {
+    struct err ignored = ERR_INIT;
     int status = 0;
 
     for (int attempt = 1; !is_in_group(d); attempt++) {
+        if (check_movers(d, err) != 0)
+            return -1;
         if (put_division(d, &status, err) == 0)
-            return await(d, is_in_group, "the cluster to show it", err);
+            return await(d, is_decided, "the cluster to show it", err) == 0 ? check_movers(d, err)
+                                                                            : -1;
+        if (status == 400 && cb_look(d, &ignored) == 0 && mover_gone(d) != NULL)
+            return check_movers(d, err); /* that is what was refused */
         if (status != 409 || attempt > 2)
             return -1;
         if (cb_look(d, err) != 0) /* somebody changed the groups: look again */

@@ -243,6 +243,24 @@ def interrupt_leaves_others_alone():
         tap.equal(asked(lab, "/controller/stopRebalance"), [], "requests")
 
 
+def leaves_while_it_is_moved():
+    """A node that leaves while it is moved to another group: said at once, whether that was asked for, is to show, or lost"""
+    for fault in ({"kind": "delay", "ms": 3000}, None, {"kind": "cut", "effect": False}):
+        with Lab(dict(WAITING, groups=GROUPS["groups"], timing={"cache": 1 if fault else 4})) as lab:
+            if fault:
+                lab.control("fault", path="/pools/default/serverGroups", method="PUT", count=1, **fault)
+            box = []
+            thread = threading.Thread(target=lambda: box.append(
+                lab.kv("plan change-group -service {n4} -group 'Rack 2' -wait", 1)))
+            thread.start()
+            lab.wait(lambda: lab.requests("PUT"), "the request")
+            lab.others("/controller/ejectNode", "otpNode={n4}")
+            thread.join()
+            tap.contains(box[0].stderr, "%s is not a member of the cluster any more" % lab.host["n4"], "what is said")
+            tap.contains(box[0].stderr, "cancel the plan", "what to do")
+            tap.equal(len(lab.requests("PUT")), 1, "requests")
+
+
 def restart_interrupted():
     """restart-service interrupted while it waits for the hand: executed again it waits on, and ends as undisturbed"""
     with Kind("", NODES, "", {}).lab() as lab:
@@ -293,4 +311,4 @@ if __name__ == "__main__":
               if (not ONLY or name in ONLY) and not (kinds is AT_ONCE and function is others_in_between)
               and not (function is others_before and name in ("cleanup", "set-recovery"))] +
              [t for t in (stop_is_for_what_was_seen, stop_what_a_stale_list_told_of, interrupt_leaves_others_alone,
-                          restart_interrupted, restart_and_others) if not ONLY or "special" in ONLY])
+                          leaves_while_it_is_moved, restart_interrupted, restart_and_others) if not ONLY or "special" in ONLY])
