@@ -133,9 +133,26 @@ static void check_targets(const struct cb_set *set, bool unsafe, struct findings
     }
 }
 
+/* What the cluster says of it in nodeStatuses, whose keys are not always the names it is configured
+ * with. */
+static const struct json *status_of(const struct cluster *c, const struct service *s)
+{
+    const struct json *all = cb_part(c, "nodeStatuses"), *said = NULL;
+    const char *seen = json_str(s->raw, "hostname");
+
+    JSON_FOREACH (one, all) {
+        const char *otp = json_str(one, "otpNode");
+        if (otp != NULL && strcmp(otp, cb_otp(s)) == 0)
+            return one;
+    }
+    if (seen != NULL)
+        said = json_get(all, seen);
+    return said ? said : json_get(all, s->id);
+}
+
 static void check_graceful_one(const struct cluster *c, const struct service *s, struct findings *f)
 {
-    const struct json *said = json_get(cb_part(c, "nodeStatuses"), s->id);
+    const struct json *said = status_of(c, s);
 
     if (!cb_is_active(s))
         return;

@@ -191,6 +191,19 @@ def node_statuses_missing():
         tap.equal(lab.membership("n2"), "active", "n2")
 
 
+def configured_by_another_name():
+    """The cluster's word on a graceful failover is found though its keys are not the names that nodes are configured with"""
+    nodes = [{"name": n, "configured": n + ".example"} for n in ("n1", "n2", "n3")]
+    nodes.append({"name": "n4", "configured": "n4.example", "membership": "inactiveFailed"})
+    with Lab({"nodes": nodes}) as lab:
+        done = lab.kv("plan failover -service n2.example -mode graceful -wait", 10)
+        tap.contains(done.stderr, "the cluster says that n2.example:%s cannot be failed over" % lab.host["n2_port"], "the rule")
+        tap.equal(lab.requests(), [], "changing requests")
+    with Lab({"nodes": nodes[:3]}) as lab:
+        lab.kv("plan failover -service n2.example -mode graceful -wait")
+        tap.equal(lab.membership("n2"), "inactiveFailed", "n2")
+
+
 def stale_after_a_crash():
     """After a crash the task list is stale or its master silent: kvsh waits for a word, and asks for nothing twice."""
     for kind in ("stale", "master_timeout"):
@@ -318,7 +331,6 @@ def quorum_lost_with_the_leader():
 if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
-              reports_that_say_nothing, node_statuses_missing, stale_after_a_crash, undone_by_somebody,
-              rules_at_the_request, stale_for_long,
-              retried_by_the_cluster, aborted_by_an_automatic_failover, the_leader_dies,
-              quorum_lost_with_the_leader])
+              reports_that_say_nothing, node_statuses_missing, configured_by_another_name, stale_after_a_crash,
+              undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
+              aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])

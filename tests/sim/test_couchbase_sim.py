@@ -343,6 +343,16 @@ def answers_of_gets() -> None:
                  "skipMap")
 
 
+@case
+def configured_names_differ() -> None:
+    with Sim({"nodes": [{"name": "n1", "configured": "a.example"}, {"name": "n2"}]}) as sim:
+        names = [(n["hostname"], n["configuredHostname"])
+                 for n in sim.get("/pools/default")["nodes"]]
+        port = sim.host["n1"].rpartition(":")[2]
+        same(names, [(sim.host["n1"], "a.example:" + port), (sim.host["n2"],) * 2], "names")
+        same(sorted(sim.get("/nodeStatuses")), sorted(sim.host.values()), "keys of nodeStatuses")
+
+
 def basic(name: str, password: str) -> str:
     """An Authorization header."""
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()

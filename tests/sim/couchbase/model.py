@@ -40,6 +40,7 @@ class Host:
     otp: str
     uuid: str
     version: str
+    configured: str = ""                 # host[:port] by which the cluster knows it; "": its address
     want_port: int = 0
     port: int = 0
     tls_port: int = 0
@@ -69,6 +70,12 @@ class Host:
         """host:port as clients see it; always the plain port."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{host}:{self.port}"
+
+    @property
+    def configured_hostname(self) -> str:
+        """host:port as configured, which is not always as seen."""
+        name = self.configured
+        return (name if ":" in name else f"{name}:{self.port}") if name else self.hostname
 
     def listeners(self) -> List["Listener"]:
         """The open ports."""

@@ -15,7 +15,7 @@ TOP = ("version", "edition", "compat", "clusterName", "uuid", "seed", "factor", 
        "groups", "buckets", "quota", "autoFailover", "retryRebalance", "users", "tokens", "bearer",
        "clientCert", "tls", "timing", "strictEncoding", "errorAsCharCodes", "prohibitHttp",
        "extraCAs", "tasks", "alerts", "busy", "unfinished", "errorMessage", "initialised")
-NODE = ("name", "otp", "address", "port", "version", "services", "group", "membership",
+NODE = ("name", "otp", "configured", "address", "port", "version", "services", "group", "membership",
         "recoveryType", "load", "process", "joinUser", "joinPassword", "uuid")
 BUCKET = ("name", "type", "backend", "replicas", "ramQuotaMiB", "items", "memUsed", "diskUsed",
           "ops", "vbuckets", "flush", "rank")
@@ -47,7 +47,8 @@ def make_host(world: World, row: Dict[str, Any], version: str) -> Host:
         name=row["name"], address=row.get("address", "127.0.0.1"),
         otp=row.get("otp", f"ns_1@{row['name']}.sim"), uuid=row.get("uuid", world.hex(32)),
         version=full_version(row.get("version", version), enterprise),
-        want_port=int(row.get("port", 0)), load=dict(row.get("load", {})),
+        configured=row.get("configured", ""), want_port=int(row.get("port", 0)),
+        load=dict(row.get("load", {})),
         first_process=row.get("process", "up"), join_user=row.get("joinUser"),
         join_password=row.get("joinPassword"))
     parse_version(host.version)

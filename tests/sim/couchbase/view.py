@@ -76,7 +76,7 @@ def node_object(world: "World", viewer: Host, member: Member) -> Dict[str, Any]:
     node: Dict[str, Any] = {
         "clusterMembership": member.membership, "recoveryType": member.recovery,
         "status": status, "otpNode": host.otp, "hostname": host.hostname,
-        "configuredHostname": host.hostname, "nodeUUID": host.uuid,
+        "configuredHostname": host.configured_hostname, "nodeUUID": host.uuid,
         "nodeHash": int(host.uuid[:7], 16), "services": sorted(member.services),
         "version": host.version, "os": "x86_64-pc-linux-gnu", "cpuCount": 4,
         "clusterCompatibility": cluster.profile.compat, "ports": ports(host),
