@@ -339,6 +339,13 @@ static int timed_out(struct http_exchange *x, struct err *err)
                    seconds);
 }
 
+/* The peer was there, and ended the connection. */
+static bool is_cut(CURLcode result)
+{
+    return result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
+           result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE;
+}
+
 static int no_answer(struct http_exchange *x, const char *reason, struct err *err)
 {
     if (is_refused_certificate(reason)) {
@@ -424,6 +431,7 @@ int exchange_end(struct http_exchange *x, CURLcode result)
         take_answer(x);
     else if (resp->err.code == ERR_OK)
         explain(x, result, &resp->err);
+    resp->is_cut = is_cut(result);
     resp->duration_ms = time_mono_ms() - x->started_ms;
     resp->len = x->body.len;
     resp->body = buf_take(&x->body);

@@ -65,10 +65,12 @@ struct cb_request {
 /*
  * One exchange. 0 and the answer (release it) when a complete one came, whatever its status.
  * Otherwise -1 as http_perform(), with the address before the text; a question without answer is
- * ERR_UNREACHABLE.
+ * ERR_UNREACHABLE, after it was asked once more where the first answer was dropped.
  */
 int cb_exchange(struct connection *cn, const struct cb_request *r, struct http_response *resp,
                 struct err *err);
+/* Was this answer to a question cut, or empty? */
+bool cb_is_dropped(const struct http_response *resp);
 /* A question to one address: *doc is the caller's. Errors as cb_refused(); what is no JSON is
  * ERR_UNREACHABLE. */
 int cb_get(struct connection *cn, const char *base, const char *path, struct json **doc,

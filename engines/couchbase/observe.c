@@ -42,16 +42,24 @@ struct gathering {
     const char *base;
     struct err err; /* of the first needed part that is missing */
     bool denied;    /* credentials were not accepted */
+    /* What is being asked, and what of it is to be asked once more. */
+    size_t asked[N_PARTS], again[N_PARTS];
+    size_t n_asked, n_again;
+    bool is_last;
 };
 
 static void gather(void *arg, size_t i, struct http_response *resp)
 {
     struct gathering *g = arg;
-    const struct part *part = &parts[i];
+    const struct part *part = &parts[g->asked[i]];
     const struct cb_request r = {.method = "GET", .base = g->base, .path = part->path};
     struct err why = resp->err;
     struct json *doc = NULL;
 
+    if (!g->is_last && cb_is_dropped(resp)) {
+        g->again[g->n_again++] = g->asked[i];
+        return;
+    }
     if (why.code == ERR_OK && resp->status != 200) {
         cb_refused(resp, &r, &why);
         g->denied = g->denied || why.code == ERR_DENIED;
@@ -74,19 +82,19 @@ static void gather(void *arg, size_t i, struct http_response *resp)
         g->err = why;
 }
 
-static int gather_all(struct connection *cn, struct gathering *g)
+static void gather_once(struct connection *cn, struct gathering *g)
 {
     struct http_request reqs[N_PARTS] = {0};
     char *urls[N_PARTS];
     const struct http_batch batch = {.reqs = reqs,
-                                     .n = N_PARTS,
+                                     .n = g->n_asked,
                                      .max_parallel = N_PARTS,
                                      .deadline_ms = cn->timeout_ms + 500,
                                      .done = gather,
                                      .arg = g};
 
-    for (size_t i = 0; i < N_PARTS; i++) {
-        urls[i] = xasprintf("%s%s", g->base, parts[i].path);
+    for (size_t i = 0; i < g->n_asked; i++) {
+        urls[i] = xasprintf("%s%s", g->base, parts[g->asked[i]].path);
         reqs[i] = (struct http_request){.method = "GET",
                                         .url = urls[i],
                                         .connect_timeout_ms =
@@ -94,8 +102,21 @@ static int gather_all(struct connection *cn, struct gathering *g)
                                         .timeout_ms = cn->timeout_ms};
     }
     http_perform_each(cn->http, &batch);
-    for (size_t i = 0; i < N_PARTS; i++)
+    for (size_t i = 0; i < g->n_asked; i++)
         free(urls[i]);
+}
+
+static int gather_all(struct connection *cn, struct gathering *g)
+{
+    for (g->n_asked = 0; g->n_asked < N_PARTS; g->n_asked++)
+        g->asked[g->n_asked] = g->n_asked;
+    gather_once(cn, g);
+    if (g->n_again > 0) {
+        memcpy(g->asked, g->again, sizeof g->asked);
+        g->n_asked = g->n_again;
+        g->is_last = true;
+        gather_once(cn, g);
+    }
     return g->err.code == ERR_OK ? 0 : -1;
 }
 

@@ -21,6 +21,12 @@ void cb_form(struct buf *b, const char *name, const char *value)
     free(v);
 }
 
+/* A node that restarts its web server drops what it was asked: a question may be asked again. */
+bool cb_is_dropped(const struct http_response *resp)
+{
+    return resp->is_cut || (resp->err.code == ERR_OK && resp->status == 200 && resp->len == 0);
+}
+
 int cb_exchange(struct connection *cn, const struct cb_request *r, struct http_response *resp,
                 struct err *err)
 {
@@ -34,11 +40,17 @@ int cb_exchange(struct connection *cn, const struct cb_request *r, struct http_r
         .connect_timeout_ms = cn->timeout_ms < 2000 ? cn->timeout_ms : 2000,
         .timeout_ms = r->timeout_ms ? r->timeout_ms : cn->timeout_ms,
     };
+    bool asks = strcmp(r->method, "GET") == 0;
     int rc = http_perform(cn->http, &req, resp, err);
 
+    if (asks && cb_is_dropped(resp)) {
+        http_response_release(resp);
+        err_clear(err);
+        rc = http_perform(cn->http, &req, resp, err);
+    }
     free(url);
     if (rc != 0) {
-        if (err->code == ERR_IN_DOUBT && strcmp(r->method, "GET") == 0)
+        if (err->code == ERR_IN_DOUBT && asks)
             err->code = ERR_UNREACHABLE;
         err_prepend(err, "%s", cb_host(r->base));
     }

@@ -45,6 +45,7 @@ struct http_response {
     char *location;     /* NULL when absent */
     char *etag;         /* NULL when absent */
     int64_t duration_ms;
+    bool is_cut;    /* the peer ended the connection before the answer was complete */
     struct err err; /* why there was no (complete) answer, see below */
 };
 

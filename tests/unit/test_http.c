@@ -544,6 +544,32 @@ static void cut_connection(void)
     fails(port, (struct http_request){.url = "/cut"}, ERR_IN_DOUBT, "missing or cut");
 }
 
+/* What may be asked again is told from what took too long, or was too much. */
+static void told_as_cut(void)
+{
+    static const struct {
+        struct http_request req;
+        bool is_cut;
+    } cases[] = {
+        {{.url = "/cut"}, true},
+        {{.url = "/x"}, false},
+        {{.url = "/slow/30000", .timeout_ms = 500}, false},
+        {{.url = "/endless", .max_body = 100000}, false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http *h = open_plain();
+        struct http_response resp;
+        struct err err;
+
+        ask(h, port, cases[i].req, &resp, &err);
+        is_int(resp.is_cut, cases[i].is_cut);
+        http_response_release(&resp);
+        http_close(h);
+    }
+    wake_slow_ones();
+}
+
 static void endless_body(void)
 {
     struct http *h = open_plain();
@@ -903,6 +929,7 @@ int main(void)
         TAP_TEST(slow_answer),
         TAP_TEST(connect_timeout),
         TAP_TEST(cut_connection),
+        TAP_TEST(told_as_cut),
         TAP_TEST(endless_body),
         TAP_TEST(broken_answers),
         TAP_TEST(post_is_sent_once),
