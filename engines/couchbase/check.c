@@ -5,6 +5,25 @@
 
 /* --- what several verbs ask --- */
 
+static void check_unfinished(const struct cluster *c, struct findings *f)
+{
+    struct arena a = {0};
+    const char *remedy = cb_unfinished(&a, c);
+    struct cb_set set = {0};
+
+    for (size_t i = 0; i < c->n_services && remedy != NULL; i++) {
+        if (json_str(c->services[i].raw, "failoverStatus") != NULL)
+            *ARENA_PUSH(&a, set.v, set.n) = &c->services[i];
+    }
+    if (remedy != NULL) {
+        findings_add(f, SEVERITY_FATAL, "unfinished-failover", set.v[0]->id,
+                     "an unsafe failover of %s was interrupted; it has to be repeated first",
+                     cb_names(&a, &set));
+        findings_remedy(f, "%s", remedy);
+    }
+    arena_release(&a);
+}
+
 /* An operation of the cluster, ours or anybody's, excludes others. */
 void cb_check_busy(const struct cluster *c, struct findings *f)
 {
@@ -22,15 +41,7 @@ void cb_check_busy(const struct cluster *c, struct findings *f)
         findings_remedy(f, "show tasks follows it; 'plan stop-rebalance' stops it");
         return;
     }
-    for (size_t i = 0; i < c->n_services; i++) {
-        if (json_str(c->services[i].raw, "failoverStatus") == NULL)
-            continue;
-        findings_add(f, SEVERITY_FATAL, "unfinished-failover", c->services[i].id,
-                     "an unsafe failover of %s was interrupted; it has to be repeated first",
-                     c->services[i].id);
-        findings_remedy(f, "'plan failover -service %s -mode hard -unsafe'", c->services[i].id);
-        return;
-    }
+    check_unfinished(c, f);
 }
 
 static void check_versions(const struct cluster *c, struct findings *f)

@@ -200,6 +200,8 @@ int cb_select(const struct intent *in, const struct cluster *c, struct arena *a,
               struct err *err);
 struct service *cb_find(const struct cluster *c, const char *name);
 bool cb_in(const struct cb_set *set, const struct service *s);
+/* What repeats the unsafe failover that was interrupted, with all its nodes; NULL: none was. */
+const char *cb_unfinished(struct arena *a, const struct cluster *c);
 /* Something that 'plan stop-rebalance' ends: what runs, or will be tried again. */
 bool cb_is_stoppable(const struct activity *a);
 /* The members as they were seen last, so that a cluster of 8.0 or later refuses what was decided on

@@ -31,6 +31,17 @@ struct service *cb_find(const struct cluster *c, const char *name)
     return found;
 }
 
+const char *cb_unfinished(struct arena *a, const struct cluster *c)
+{
+    const char *nodes = "";
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        if (json_str(c->services[i].raw, "failoverStatus") != NULL)
+            nodes = arena_printf(a, "%s -service %s", nodes, c->services[i].id);
+    }
+    return nodes[0] ? arena_printf(a, "'plan failover%s -mode hard -unsafe'", nodes) : NULL;
+}
+
 bool cb_is_stoppable(const struct activity *a)
 {
     return a->subject == NULL && (a->excludes_plans || strcmp(a->kind, "pending retry") == 0);

@@ -3,13 +3,15 @@
 
 #include <string.h>
 
-static void verify_member(const struct service *s, struct findings *f)
+static void verify_member(const struct cluster *c, const struct service *s, struct findings *f)
 {
+    struct arena a = {0};
+
     if (json_str(s->raw, "failoverStatus") != NULL) {
         findings_add(f, SEVERITY_VIOLATION, "unfinished-failover", s->id,
                      "an unsafe failover of %s was interrupted: the cluster refuses other changes",
                      s->id);
-        findings_remedy(f, "repeat it: 'plan failover -service %s -mode hard -unsafe'", s->id);
+        findings_remedy(f, "repeat it: %s", cb_unfinished(&a, c));
     } else if (cb_is_failed(s)) {
         findings_add(f, SEVERITY_VIOLATION, "failed-over", s->id,
                      "%s is failed over%s; the next rebalance removes it", s->id,
@@ -36,6 +38,7 @@ static void verify_member(const struct service *s, struct findings *f)
         findings_add(f, SEVERITY_NOTE, "warmup", s->id, "%s is loading its data", s->id);
         findings_remedy(f, "wait, and verify again");
     }
+    arena_release(&a);
 }
 
 static bool operation_runs(const struct cluster *c)
@@ -225,7 +228,7 @@ static void verify_rest(const struct cluster *c, struct findings *f)
 void cb_verify(const struct cluster *c, struct findings *f)
 {
     for (size_t i = 0; i < c->n_services; i++)
-        verify_member(&c->services[i], f);
+        verify_member(c, &c->services[i], f);
     verify_activities(c, f);
     verify_balance(c, f);
     for (size_t i = 0; i < c->n_buckets; i++)

@@ -742,7 +742,32 @@ static void verify_finds(void)
     }
 }
 
+/* Whoever repeats an unsafe failover has to name all its nodes. */
+static void unfinished_are_all_named(void)
+{
+    static const char *const more[] = {NULL, "{\"failoverStatus\":\"unfinished\"}",
+                                       "{\"failoverStatus\":\"unfinished\"}", NULL};
+    const char *all = "'plan failover -service cb2:8091 -service cb3:8091 -mode hard -unsafe'";
+    struct json *args = world_json("{}");
+    const struct intent in = {.verb = VERB_REBALANCE, .args = args};
+    struct findings f = {0};
+    struct world w;
+
+    world_make(&w, 4, more);
+    world_observe(&w);
+    cb_check(&in, &w.c, &f);
+    is_str(world_finding(&f, "unfinished-failover")->remedy, all);
+    has_str(world_finding(&f, "unfinished-failover")->text, "of cb2:8091, cb3:8091 was");
+    findings_release(&f);
+    cb_verify(&w.c, &f);
+    has_str(world_finding(&f, "unfinished-failover")->remedy, all);
+    findings_release(&f);
+    cluster_release(&w.c);
+    json_free(args);
+}
+
 int main(void)
 {
-    TAP_RUN(TAP_TEST(checks_speak), TAP_TEST(checks_keep_silent), TAP_TEST(verify_finds));
+    TAP_RUN(TAP_TEST(checks_speak), TAP_TEST(checks_keep_silent), TAP_TEST(verify_finds),
+            TAP_TEST(unfinished_are_all_named));
 }
