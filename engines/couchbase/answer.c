@@ -239,7 +239,17 @@ static const struct {
                                      "topology, show buckets"},
 };
 
-static void advise(int status, const char *text, struct err *err)
+/* Who may; which permission is missing the cluster itself has said. */
+static const char *who_may(const struct cb_request *r)
+{
+    if (strcmp(r->method, "GET") == 0)
+        return "looking at the cluster needs Read-Only Admin, Cluster Admin or Full Admin";
+    if (r->path != NULL && strncmp(r->path, "/settings/", 10) == 0)
+        return "changing the cluster's settings needs Full Admin or Cluster Admin";
+    return "changing the topology needs Full Admin or Cluster Admin";
+}
+
+static void advise(int status, const char *text, const struct cb_request *r, struct err *err)
 {
     for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
         if (strstr(text, advices[i].says) == NULL)
@@ -250,7 +260,7 @@ static void advise(int status, const char *text, struct err *err)
     if (status == 401)
         err_advise(err, "check user and password-file (or token-file, cert-file) of the store");
     else if (status == 403)
-        err_advise(err, "changing the topology needs Full Admin or Cluster Admin");
+        err_advise(err, "%s", who_may(r));
     else if (status == 409)
         err_advise(err,
                    "somebody changed the server groups meanwhile: execute the plan, which looks "
@@ -303,6 +313,6 @@ int cb_refused(const struct http_response *resp, const struct cb_request *r, str
                 (int)strcspn(r->path ? r->path : "", "?"), r->path ? r->path : "", resp->status);
     else
         err_set(err, code, "%s: %s (status %d)", host, text, resp->status);
-    advise(resp->status, text, err);
+    advise(resp->status, text, r, err);
     return -1;
 }

@@ -19,6 +19,7 @@ BY_USER, TOPOLOGY = "Stopped by user", "show topology"
 QUORUM = "kvsh-couchbase(7)"
 UUID = "Cluster uuid does not match the requested.\r\n"
 PERMISSIONS = {"message": "Forbidden. User needs the following permissions", "permissions": ["cluster.pools!write"]}
+SETTINGS_PERMISSIONS = dict(PERMISSIONS, permissions=["cluster.settings!write"])
 EXPIRED = {"message": "Password expired", "passwordExpired": True}
 CRASHED = ["Unexpected server error, request logged."]
 TEMPORARY = "Temporary error occurred. Please try again later."
@@ -183,7 +184,8 @@ SETTINGS = [
     (400, {"errors": {"timeout": "Key specified more than once"}}, 1, "Key specified more than once"),
     (400, 'The value of "timeout" must be a positive integer in a range from 5 to 3600', 1, "from 5 to 3600"),
     (401, "", 77, "credentials were not accepted"),
-    (403, PERMISSIONS, 77, "cluster.pools!write"),
+    (403, SETTINGS_PERMISSIONS, 77, "needs the following permissions: cluster.settings!write"),
+    (403, '"Forbidden"', 77, "Forbidden (status 403)"),
     (404, UUID, 1, "Cluster uuid does not match"),
     (500, CRASHED, 6, "Unexpected server error"),
     (503, json.dumps(TEMPORARY), 1, TEMPORARY[:-1]),
@@ -192,7 +194,7 @@ SETTINGS = [
 # What a question may be answered with.
 READING = [
     (401, "", 77, "credentials were not accepted", "check user and password-file"),
-    (403, PERMISSIONS, 77, "cluster.pools!write", "Full Admin"),
+    (403, PERMISSIONS, 77, "cluster.pools!write", "looking at the cluster needs Read-Only Admin"),
     (403, EXPIRED, 77, "Password expired", "give the user a new password"),
     (403, '"Forbidden"', 77, "Forbidden", "Full Admin"),
     (404, '"unknown pool"', 1, "unknown pool", "belongs to no cluster"),
@@ -355,6 +357,8 @@ def of_settings():
                 tap.contains(done.stderr, row[3], what)
                 tap.contains(done.stderr, lab.host["n1"] + ": ", what + ": who refused")
                 tap.equal(done.stdout, "", what + ": what is told as done")
+                if row[0] == 403:
+                    tap.contains(done.stderr, "changing the cluster's settings needs Full Admin", what + ": what to do next")
                 tap.equal(len(lab.requests()), 1, what + ": requests")
             played += 1
         tap.equal(lab.cluster()["autoFailover"]["timeout"], 120, "the timeout")
