@@ -324,6 +324,18 @@ static int expand_swap(const struct intent *in, const struct cluster *c, struct 
     return 0;
 }
 
+/* Names of the groups that they are in, as the list of otpNodes has them. */
+static void push_groups(struct json *args, const struct cluster *c, const struct cb_set *set)
+{
+    struct json *list = json_array();
+
+    for (size_t i = 0; i < set->n; i++) {
+        const struct node *n = cluster_node(c, set->v[i]->node);
+        json_push_str(list, n ? n->zone : "");
+    }
+    json_set(args, "from", list);
+}
+
 static int expand_group(const struct intent *in, const struct cluster *c, struct plan *p,
                         struct err *err)
 {
@@ -348,6 +360,7 @@ static int expand_group(const struct intent *in, const struct cluster *c, struct
         return 0;
     args = json_object();
     push_otps(args, "otp", &moving);
+    push_groups(args, c, &moving);
     json_set_str(args, "group", z->name);
     t = add_task(p, c, "change-group", moving.v[0]->id);
     t->args = plan_own(p, args);

@@ -145,11 +145,46 @@ static void explain_eject(struct teller *x)
          arena_printf(&x->arena, "--data-urlencode 'otpNode=%s'", json_str(x->t->args, "otp")));
 }
 
+/* The group a node was in; plans made by earlier versions tell it only while it still is. */
+static const char *group_before(struct teller *x, const struct json *from, const char *otp)
+{
+    const char *kept = json_value_str(from), *to = json_str(x->t->args, "group");
+    const struct service *s = cb_by_otp(x->c, otp);
+    const struct node *n = s ? cluster_node(x->c, s->node) : NULL;
+
+    if (kept == NULL && n != NULL && to != NULL && strcmp(n->zone, to) != 0)
+        kept = n->zone;
+    return kept && kept[0] ? arena_printf(&x->arena, "'%s'", kept) : "GROUP";
+}
+
+struct move {
+    const char *from, *nodes;
+};
+
+/* couchbase-cli moves nodes out of one group at a time. */
 static void explain_group(struct teller *x)
 {
-    cli(x,
-        arena_printf(&x->arena, "group-manage --move-servers %s --from-group GROUP --to-group '%s'",
-                     addresses(x, json_get(x->t->args, "otp")), json_str(x->t->args, "group")));
+    const struct json *from = json_first(json_get(x->t->args, "from"));
+    struct move *v = NULL;
+    size_t n = 0;
+
+    JSON_FOREACH (otp, json_get(x->t->args, "otp")) {
+        const struct service *s = cb_by_otp(x->c, json_value_str(otp));
+        const char *group = group_before(x, from, json_value_str(otp));
+        const char *name = s ? s->id : json_value_str(otp);
+        size_t at = 0;
+        while (at < n && strcmp(v[at].from, group) != 0)
+            at++;
+        if (at == n)
+            *ARENA_PUSH(&x->arena, v, n) = (struct move){group, NULL};
+        v[at].nodes =
+            v[at].nodes ? arena_printf(&x->arena, "%s,%s", v[at].nodes, name ? name : "") : name;
+        from = json_next(from);
+    }
+    for (size_t i = 0; i < n; i++)
+        cli(x, arena_printf(&x->arena,
+                            "group-manage --move-servers %s --from-group %s --to-group '%s'",
+                            v[i].nodes, v[i].from, json_str(x->t->args, "group")));
     x->line(x->arg, arena_printf(&x->arena,
                                  "curl --netrc-file FILE -X PUT '%s%s/pools/default/serverGroups?"
                                  "rev=REV&uuid=%s' -H 'Content-Type: application/json' -d @GROUPS",

@@ -355,6 +355,13 @@ def explained():
         lab.kv("plan change-group -service {n1} -group 'Rack 2' -wait")
         told = lab.kv("show plan -last -explain").stdout
         tap.contains(told, "-X PUT 'http://%s/pools/default/serverGroups?rev=" % lab.host["n1"], "groups")
+        tap.contains(told, "--move-servers %s --from-group 'Group 1' --to-group 'Rack 2'" % lab.host["n1"], "the group before")
+    three = [{"name": "n%d" % i, "group": group} for i, group in enumerate(("A", "B", "A", "C"), 1)]
+    with Lab({"nodes": three}) as lab:
+        lab.kv("plan change-group -service {n1} -service {n2} -service {n3} -group C -wait")
+        told = lab.kv("show plan -last -explain").stdout
+        for nodes, group in (("%s,%s" % (lab.host["n1"], lab.host["n3"]), "A"), (lab.host["n2"], "B")):
+            tap.contains(told, "--move-servers %s --from-group '%s' --to-group 'C'" % (nodes, group), "groups before")
 
 
 def one_answer_after_the_other():
