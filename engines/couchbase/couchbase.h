@@ -101,6 +101,9 @@ void cb_decode(struct cluster *c);
 const struct json *cb_part(const struct cluster *c, const char *name);
 /* Entry of the task list that stands for rebalances and failovers, or NULL. */
 const struct json *cb_rebalance_task(const struct json *tasks);
+/* Type of an entry that stands for data of a bucket that the cluster does not have: nothing runs.
+ */
+#define CB_ORPHAN "orphanBucket"
 /* Does that entry say that something runs? *unsure: the answering node could not find out. */
 bool cb_is_running(const struct json *task, bool *unsure);
 /* "rebalance", "graceful failover", ...: the words for a subtype. */

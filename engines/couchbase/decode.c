@@ -318,9 +318,25 @@ static void decode_operation(struct cluster *c, const struct json *task)
     }
 }
 
+/* "on cb1:8091, cb2:8091": the nodes of a task, by otpNode or otherwise. */
+static const char *on_nodes(struct cluster *c, const struct json *task)
+{
+    const char *text = NULL;
+
+    JSON_FOREACH (node, json_get(task, "nodes")) {
+        const struct service *s = cb_by_otp(c, json_value_str(node));
+        const char *name = s ? s->id : json_value_str(node);
+        if (name != NULL)
+            text = arena_printf(&c->arena, "%s %s",
+                                text ? arena_printf(&c->arena, "%s,", text) : "on", name);
+    }
+    return text;
+}
+
 static void decode_task(struct cluster *c, const struct json *task)
 {
     const char *type = json_str(task, "type"), *status = json_str(task, "status");
+    bool orphan = type != NULL && strcmp(type, CB_ORPHAN) == 0;
 
     if (type == NULL)
         return;
@@ -333,7 +349,8 @@ static void decode_task(struct cluster *c, const struct json *task)
         .kind = type,
         .subject = json_str(task, "bucket"),
         .percent = (int)json_int(task, "progress", -1),
-        .running = status == NULL || strcmp(status, "running") == 0,
+        .detail = orphan ? on_nodes(c, task) : NULL,
+        .running = !orphan && (status == NULL || strcmp(status, "running") == 0),
         .excludes_plans = strcmp(type, "recovery") == 0 || strcmp(type, "hibernation") == 0,
     };
 }

@@ -50,11 +50,30 @@ static bool operation_runs(const struct cluster *c)
     return false;
 }
 
+/* What the cluster calls an orphan: a bucket that nodes have and nobody cares for. */
+static void verify_orphan(const struct cluster *c, const struct activity *a, struct findings *f)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < c->n_buckets; i++)
+        known = known || strcmp(c->buckets[i].name, a->subject) == 0;
+    findings_add(f, SEVERITY_VIOLATION, "orphan-bucket", a->subject,
+                 "the cluster calls bucket %s an orphan%s%s; %s", a->subject, a->detail ? " " : "",
+                 a->detail ? a->detail : "",
+                 known ? "it is one of its buckets" : "it has no bucket of that name");
+    findings_remedy(f, "these nodes may have the only copy of its data: before they are removed, "
+                       "reset or cleaned, look at it in Couchbase's own console and in show "
+                       "events, and save or drop that data");
+}
+
 static void verify_activities(const struct cluster *c, struct findings *f)
 {
     for (size_t i = 0; i < c->n_activities; i++) {
         const struct activity *a = &c->activities[i];
-        if (a->subject != NULL)
+        bool orphan = strcmp(a->kind, CB_ORPHAN) == 0;
+        if (orphan && a->subject != NULL)
+            verify_orphan(c, a, f);
+        if (orphan || a->subject != NULL)
             continue;
         if (a->running && a->excludes_plans) {
             findings_add(f, SEVERITY_NOTE, "operation-runs", c->store, "a %s is running%s%s",

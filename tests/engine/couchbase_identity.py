@@ -191,6 +191,20 @@ def node_statuses_missing():
         tap.equal(lab.membership("n2"), "active", "n2")
 
 
+def orphans_are_no_tasks():
+    """A bucket that the cluster calls an orphan is no running task: it is found, with its nodes, and hinders nothing"""
+    with Lab({"nodes": 3}) as lab:
+        lab.control("set", tasks=[{"type": "orphanBucket", "bucket": "lost", "nodes": [lab.sim.otp["n2"], "elsewhere"]}])
+        rows = [t for t in lab.json("show tasks")["tasks"] if t["kind"] == "orphanBucket"]
+        tap.equal([(t["resourceId"], t["state"], t["detail"]) for t in rows],
+                  [("lost", "WAITING", "on %s, elsewhere" % lab.host["n2"])], "show tasks")
+        done = lab.kv("verify configuration -quiet", 2)
+        tap.contains(done.stdout, "the cluster calls bucket lost an orphan on %s, elsewhere; it has no bucket of that name"
+                     % lab.host["n2"], "verify")
+        tap.contains(done.stdout, "may have the only copy", "what to do")
+        lab.kv("plan failover -service {n2} -wait")
+
+
 def configured_by_another_name():
     """The cluster's word on a graceful failover is found though its keys are not the names that nodes are configured with"""
     nodes = [{"name": n, "configured": n + ".example"} for n in ("n1", "n2", "n3")]
@@ -331,6 +345,6 @@ def quorum_lost_with_the_leader():
 if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
-              reports_that_say_nothing, node_statuses_missing, configured_by_another_name, stale_after_a_crash,
-              undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
+              reports_that_say_nothing, node_statuses_missing, orphans_are_no_tasks, configured_by_another_name,
+              stale_after_a_crash, undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
               aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])

@@ -715,6 +715,10 @@ static const struct {
      "remaining\":1}",
      "pending-retry"},
     {{"{\"serverGroup\":\"Group 1\"}"}, NULL, NULL, "groups-unbalanced"},
+    {{0},
+     "tasks",
+     "[{\"type\":\"orphanBucket\",\"bucket\":\"lost\",\"nodes\":[\"ns_1@cb2\"]}]",
+     "orphan-bucket"},
 };
 
 static void verify_finds(void)
