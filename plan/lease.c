@@ -21,9 +21,20 @@ struct lease_keeper {
     pthread_cond_t wake;
     pthread_t thread;
     bool has_thread, ending, lost;
+    int64_t asked_ms; /* when the nodes were asked the last time, see passed_ms() */
+    bool is_overdue;  /* they are to be asked at once */
     struct json *docs;
     struct err why; /* it is lost */
 };
+
+/* Goes on while the machine sleeps, as the clocks of the nodes do. */
+static int64_t passed_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static int ask(struct lease_keeper *k, const struct json *docs, struct err *err)
 {
@@ -44,7 +55,7 @@ static void wait_third(struct lease_keeper *k)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    while (!k->ending) {
+    while (!k->ending && !k->is_overdue) {
         if (pthread_cond_timedwait(&k->wake, &k->lock, &until) == ETIMEDOUT)
             return;
     }
@@ -59,6 +70,7 @@ static void *renew(void *arg)
     pthread_mutex_lock(&k->lock);
     for (wait_third(k); !k->ending && !k->lost; wait_third(k)) {
         struct err err = ERR_INIT;
+        int64_t begun = passed_ms();
         int rc;
 
         docs = json_copy(k->docs);
@@ -66,6 +78,9 @@ static void *renew(void *arg)
         rc = ask(k, docs, &err);
         json_free(docs);
         pthread_mutex_lock(&k->lock);
+        k->asked_ms = begun;
+        k->is_overdue = false;
+        pthread_cond_broadcast(&k->wake);
         if (rc < 0 && (err.code == ERR_LOCKED || err.code == ERR_STALE)) {
             k->lost = true;
             k->why = err;
@@ -139,6 +154,7 @@ struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err)
         time_sleep_ms(NAP_MS);
     }
     k->lease.takeover = NULL; /* said once, it must not be said again by a renewal */
+    k->asked_ms = passed_ms();
     k->lease.held = rc == 0;
     if (rc == 0)
         rc = start_thread(k, err);
@@ -164,6 +180,11 @@ bool lease_lost(struct lease_keeper *k, struct err *err)
     bool lost;
 
     pthread_mutex_lock(&k->lock);
+    while (!k->lost && passed_ms() - k->asked_ms > k->lease.ttl_ms) {
+        k->is_overdue = true;
+        pthread_cond_broadcast(&k->wake);
+        pthread_cond_wait(&k->wake, &k->lock);
+    }
     lost = k->lost;
     if (lost)
         *err = k->why;

@@ -28,7 +28,10 @@ struct lease_wish {
 struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err);
 /* From now on the nodes of these documents. */
 void lease_docs(struct lease_keeper *k, const struct json *docs);
-/* Has somebody else got it meanwhile? Then *err says who. */
+/*
+ * Has somebody else got it meanwhile? Then *err says who. After a sleep longer than the lease the
+ * nodes are asked first, within the store's time-outs.
+ */
 bool lease_lost(struct lease_keeper *k, struct err *err);
 /* Gives it back. NULL is fine. */
 void lease_end(struct lease_keeper *k);

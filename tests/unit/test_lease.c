@@ -13,6 +13,7 @@
 static atomic_int taken, released,
     refuse_from;             /* refuse_from: the n-th asking is refused; 0: none */
 static atomic_bool is_older; /* refused because a later attempt of the plan is known */
+static atomic_int slow_ms;   /* a renewal takes so long */
 static char owner[200], reason[64];
 
 static int fake_lease(struct connection *cn, const struct json *docs, const struct lease *l,
@@ -32,6 +33,8 @@ static int fake_lease(struct connection *cn, const struct json *docs, const stru
                  (long long)l->epoch);
         snprintf(reason, sizeof reason, "%s", l->takeover ? l->takeover : "");
     }
+    if (n > 1)
+        time_sleep_ms(slow_ms);
     if (is_older) {
         err_set(err, ERR_STALE, "sn1: attempt 9 of plan 1 follows this one");
         return err_advise(err, "a new plan works");
@@ -170,9 +173,25 @@ static void it_is_renewed_and_the_loss_is_noticed(void)
     bench_end(&t.b);
 }
 
+/* The second step would begin while the nodes are being asked, a lease's time after the last
+ * answer. */
+static void nothing_begins_under_a_lease_that_ran_out(void)
+{
+    struct trial t;
+
+    trial_begin(&t, "{\"sleepMs\":1000}", 2);
+    slow_ms = 2000;
+    ok(run_plan(&t, 300, 0, NULL) == 0);
+    slow_ms = 0;
+    is_int(state_of(&t.b, t.id), PLAN_ERROR);
+    is_int(task_of(&t.b, t.id, 2), TASK_PENDING);
+    bench_end(&t.b);
+}
+
 int main(void)
 {
     TAP_RUN(TAP_TEST(it_is_taken_and_given_back), TAP_TEST(a_refusal_leaves_the_plan_as_it_was),
             TAP_TEST(it_is_waited_for), TAP_TEST(an_older_attempt_is_not_promised_anything),
-            TAP_TEST(it_is_renewed_and_the_loss_is_noticed));
+            TAP_TEST(it_is_renewed_and_the_loss_is_noticed),
+            TAP_TEST(nothing_begins_under_a_lease_that_ran_out));
 }
