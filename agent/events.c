@@ -18,6 +18,9 @@
 
 #define FILE_LIMIT ((size_t)64 << 20)
 #define COMPACT_AT ((size_t)2 << 20)
+/* No event of ours has such a number: a million times that still is an integer in JSON (see
+ * OPERATIONS_PER_START). */
+#define SEQ_LIMIT INT64_C(9000000000)
 
 struct events {
     pthread_mutex_t lock;
@@ -61,7 +64,7 @@ static size_t load(struct events *e, const char *text)
         struct json *j = json_parse(p, (size_t)(end - p), &err);
         int64_t seq = json_int(j, "seq", 0);
 
-        if (seq > e->last && seq < INT64_C(1) << 53)
+        if (seq > e->last && seq < SEQ_LIMIT)
             keep(e, seq, xstrndup(p, (size_t)(end - p)));
         json_free(j);
         p = end + 1;

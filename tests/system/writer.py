@@ -23,7 +23,7 @@ class Client:
 
     def _connection(self, port):
         if port not in self.connections:
-            self.connections[port] = Redis(port, self.password)
+            self.connections[port] = Redis(port, self.password, timeout=3)  # as a client that does not wait for a frozen one
         return self.connections[port]
 
     def _learn(self):
