@@ -81,6 +81,7 @@ def comes_back():
     """After a crash of everything scripts/demo brings the store back with its data"""
     for pid in kvtest.processes_of(FOLDER):
         os.kill(pid, signal.SIGKILL)
+    kvtest.wait_for(lambda: not kvtest.processes_of(FOLDER), "all processes end")
     done = demo(stdin="verify configuration\nget -key a\n")
     tap.contains(done.stdout, "no violations", "output")
     tap.contains(done.stdout, "b", "the value")
