@@ -333,7 +333,7 @@ static void watch(struct exec *e)
                           &(struct move){.why = &why}, &(struct err)ERR_INIT);
         stop(e);
     }
-    if (e->lease != NULL && e->lost.code == ERR_OK && lease_lost(e->lease, &e->lost))
+    if (e->lease != NULL && e->lost.code == ERR_OK && lease_lost(e->lease, INT64_MAX, &e->lost))
         stop(e);
     state = journal_plan_state(e->x->journal, e->plan.id);
     if (state == PLAN_INTERRUPT_REQUESTED) {
@@ -493,23 +493,35 @@ static void explain_rest(const struct exec *e, struct err *why)
                e->plan.id);
 }
 
+/* A store that another plan has changed meanwhile explains most failures; an outcome that is not
+ * known it does not. */
+static bool is_overtaken(struct exec *e)
+{
+    if (e->failed && e->lease != NULL && e->lost.code == ERR_OK)
+        lease_lost(e->lease, 0, &e->lost);
+    if (e->lost.code == ERR_OK || is_complete(e))
+        return false;
+    return !e->failed || main_failure(e)->task->state != TASK_UNKNOWN;
+}
+
 /* The plan's last state, the copies first: whoever waits for the end finds them there. */
 static int conclude(struct exec *e)
 {
     struct err why = ERR_INIT;
     struct move m = {.why = &why};
     enum plan_state to = PLAN_SUCCEEDED;
+    bool overtaken = is_overtaken(e);
 
     publish(e);
     lease_end(e->lease); /* whoever sees the plan at its end may begin the next one at once */
     e->lease = NULL;
-    if (e->failed) {
-        to = PLAN_ERROR;
-        explain_failure(e, &why);
-    } else if (!is_complete(e) && e->lost.code != ERR_OK) {
+    if (overtaken) {
         to = PLAN_ERROR;
         why = e->lost;
         err_prepend(&why, "somebody else took the store's lease");
+    } else if (e->failed) {
+        to = PLAN_ERROR;
+        explain_failure(e, &why);
     } else if (!is_complete(e)) {
         to = PLAN_INTERRUPTED;
         explain_rest(e, &why);

@@ -175,12 +175,13 @@ void lease_docs(struct lease_keeper *k, const struct json *docs)
     json_free(old);
 }
 
-bool lease_lost(struct lease_keeper *k, struct err *err)
+bool lease_lost(struct lease_keeper *k, int64_t age_ms, struct err *err)
 {
+    int64_t since = passed_ms() - (age_ms < k->lease.ttl_ms ? age_ms : k->lease.ttl_ms);
     bool lost;
 
     pthread_mutex_lock(&k->lock);
-    while (!k->lost && passed_ms() - k->asked_ms > k->lease.ttl_ms) {
+    while (!k->lost && k->asked_ms < since) {
         k->is_overdue = true;
         pthread_cond_broadcast(&k->wake);
         pthread_cond_wait(&k->wake, &k->lock);

@@ -29,10 +29,11 @@ struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err);
 /* From now on the nodes of these documents. */
 void lease_docs(struct lease_keeper *k, const struct json *docs);
 /*
- * Has somebody else got it meanwhile? Then *err says who. After a sleep longer than the lease the
- * nodes are asked first, within the store's time-outs.
+ * Has somebody else got it meanwhile? Then *err says who. What the nodes last said may be age_ms
+ * milliseconds old, never older than the lease is long: else they are asked first, within the
+ * store's time-outs.
  */
-bool lease_lost(struct lease_keeper *k, struct err *err);
+bool lease_lost(struct lease_keeper *k, int64_t age_ms, struct err *err);
 /* Gives it back. NULL is fine. */
 void lease_end(struct lease_keeper *k);
 

@@ -188,10 +188,31 @@ static void nothing_begins_under_a_lease_that_ran_out(void)
     bench_end(&t.b);
 }
 
+/* A failure under a lease that is not known to be lost: the nodes are asked why. */
+static void what_another_plan_did_explains_a_failure(void)
+{
+    struct trial t;
+
+    trial_begin(&t, "{\"fails\":1}", 2);
+    ok(run_plan(&t, 0, 0, NULL) == 0);
+    is_int(taken, 2);
+    is_int(state_of(&t.b, t.id), PLAN_ERROR);
+    is_int(task_of(&t.b, t.id, 1), TASK_ERROR);
+    is_int(events_like(&t.b, t.id, "somebody else took the store's lease: sn1: plan 7"), 1);
+    bench_end(&t.b);
+
+    trial_begin(&t, "{\"fails\":1}", 0);
+    ok(run_plan(&t, 0, 0, NULL) == 0);
+    is_int(state_of(&t.b, t.id), PLAN_ERROR);
+    is_int(events_like(&t.b, t.id, "somebody else"), 0);
+    bench_end(&t.b);
+}
+
 int main(void)
 {
     TAP_RUN(TAP_TEST(it_is_taken_and_given_back), TAP_TEST(a_refusal_leaves_the_plan_as_it_was),
             TAP_TEST(it_is_waited_for), TAP_TEST(an_older_attempt_is_not_promised_anything),
             TAP_TEST(it_is_renewed_and_the_loss_is_noticed),
-            TAP_TEST(nothing_begins_under_a_lease_that_ran_out));
+            TAP_TEST(nothing_begins_under_a_lease_that_ran_out),
+            TAP_TEST(what_another_plan_did_explains_a_failure));
 }
