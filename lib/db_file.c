@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "kvsh/mem.h"
@@ -244,6 +246,71 @@ static int refuse_full(const char *path, const char *what, struct err *err)
     return err_advise(err, "free space on its file system and repeat; nothing is half done");
 }
 
+static bool is_file(const char *path, const char *end, dev_t device, uint64_t inode)
+{
+    char *name = xasprintf("%s%s", path, end);
+    struct stat st;
+    bool is_it = stat(name, &st) == 0 && st.st_ino == inode && st.st_dev == device;
+
+    free(name);
+    return is_it;
+}
+
+/* From a line like "1: POSIX  ADVISORY  WRITE 4711 fe:00:9977889 120 120". */
+static bool is_writer_of(const char *line, const char *path, long *pid)
+{
+    static const char kind[] = "POSIX  ADVISORY  WRITE ";
+    const char *at = strstr(line, kind);
+    unsigned long disk, part;
+    uint64_t inode;
+    char *end;
+
+    if (at == NULL)
+        return false;
+    *pid = strtol(at + strlen(kind), &end, 10);
+    disk = strtoul(end, &end, 16);
+    if (*end != ':')
+        return false;
+    part = strtoul(end + 1, &end, 16);
+    if (*end != ':')
+        return false;
+    inode = strtoull(end + 1, &end, 10);
+    return is_file(path, "", makedev(disk, part), inode) ||
+           is_file(path, "-shm", makedev(disk, part), inode);
+}
+
+/*
+ * The process that may write at present, by the kernel's list of locks, proc_locks(5): in the file
+ * itself, or in the index of its log. 0: none that can be named. Asking with a descriptor of our
+ * own would drop SQLite's locks when it is closed.
+ */
+static long find_writer(const char *path)
+{
+    FILE *f = fopen("/proc/locks", "re");
+    char line[256];
+    long writer = 0, pid;
+
+    while (f != NULL && writer == 0 && fgets(line, sizeof line, f) != NULL) {
+        if (is_writer_of(line, path, &pid) && pid > 0 && pid != getpid())
+            writer = pid;
+    }
+    if (f != NULL)
+        fclose(f);
+    return writer;
+}
+
+static int refuse_locked(const char *path, const char *what, struct err *err)
+{
+    long writer = find_writer(path);
+
+    if (writer == 0) {
+        err_set(err, ERR_FAILED, "%s %s is kept locked by another process", what, path);
+        return err_advise(err, "repeat when the other kvsh is done");
+    }
+    err_set(err, ERR_FAILED, "%s %s is kept locked by process %ld", what, path, writer);
+    return err_advise(err, "repeat when it is done; 'ps %ld' shows whether it is stopped", writer);
+}
+
 int db_file_error(sqlite3 *handle, const char *path, const char *what, struct err *err)
 {
     int code = sqlite3_errcode(handle);
@@ -256,8 +323,7 @@ int db_file_error(sqlite3 *handle, const char *path, const char *what, struct er
         return refuse_full(path, what, err);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        err_set(err, ERR_FAILED, "%s %s is kept locked by another process", what, path);
-        return err_advise(err, "repeat when the other kvsh is done");
+        return refuse_locked(path, what, err);
     case SQLITE_READONLY:
         err_set(err, ERR_FAILED, "%s %s is not writable", what, path);
         return advise_directory(path, err);

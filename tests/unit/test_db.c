@@ -1,6 +1,7 @@
 #include "tap.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -469,6 +470,40 @@ static void survives_kill(void)
     end();
 }
 
+static void names_the_process_in_the_way(void)
+{
+    struct err err = ERR_INIT;
+    struct db *db;
+    int holds[2];
+    char want[64], byte;
+    pid_t pid;
+
+    begin();
+    db_close(open_fine(true));
+    is_int(pipe(holds), 0);
+    pid = fork();
+    if (pid == 0) {
+        db = open_fine(false);
+        db_begin(db, &err);
+        if (write(holds[1], "h", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    is_int(read(holds[0], &byte, 1), 1);
+    db = open_fine(false);
+    ok(run(db, "PRAGMA busy_timeout = 20"));
+    is_int(db_begin(db, &err), -1);
+    snprintf(want, sizeof want, "is kept locked by process %d", (int)pid);
+    has_str(err.text, want);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(holds[0]);
+    close(holds[1]);
+    is_int(db_begin(db, &err), 0);
+    db_close(db);
+    end();
+}
+
 static void absent(void)
 {
     begin();
@@ -586,6 +621,7 @@ int main(void)
             TAP_TEST(failed_migration_changes_nothing), TAP_TEST(refuses_newer),
             TAP_TEST(refuses_newer_in_log), TAP_TEST(refuses_foreign), TAP_TEST(refuses_garbage),
             TAP_TEST(refuses_truncated), TAP_TEST(takes_empty_file),
-            TAP_TEST(takes_file_of_killed_maker), TAP_TEST(survives_kill), TAP_TEST(absent),
-            TAP_TEST(read_only_directory), TAP_TEST(full_disk), TAP_TEST(concurrent_creation));
+            TAP_TEST(takes_file_of_killed_maker), TAP_TEST(survives_kill),
+            TAP_TEST(names_the_process_in_the_way), TAP_TEST(absent), TAP_TEST(read_only_directory),
+            TAP_TEST(full_disk), TAP_TEST(concurrent_creation));
 }
