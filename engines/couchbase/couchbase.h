@@ -32,8 +32,6 @@
 
 #include "engines/agents.h"
 
-struct doing;
-
 #define CB_THRESHOLD 80 /* percent of capacity that should not be exceeded */
 
 extern const struct engine engine_couchbase;
@@ -284,55 +282,7 @@ void cb_check_start(const struct intent *in, const struct cluster *c, const stru
 void cb_check_agents(const struct cluster *c, const struct cb_set *set, bool pause,
                      struct findings *f);
 
-int cb_do_stop(struct doing *d, struct err *err);
-enum settled cb_stop_settled(struct doing *d, struct err *err);
-int cb_do_start(struct doing *d, struct err *err);
-enum settled cb_start_settled(struct doing *d, struct err *err);
-
-/* --- task.c, operation.c --- */
-
-/* Everything a task's function needs; c is the cluster as seen last. */
-struct doing {
-    struct connection *cn;
-    const struct task *t;
-    struct perform *p;
-    struct cluster c;
-};
-int cb_look(struct doing *d, struct err *err);
-/* A changing request to the address that answered last, guarded by the cluster's uuid, with a line
- * in the history. */
-int cb_change(struct doing *d, const char *path, const char *form, struct json **answer,
-              struct err *err);
-/* The same, and any method, body type, address and status. shown: the body for the history, secrets
- * left out. */
-struct cb_send {
-    struct cb_request request; /* path without uuid; base NULL: the one that answered last */
-    const char *shown;
-    int *status; /* or NULL */
-};
-int cb_send(struct doing *d, const struct cb_send *s, struct json **answer, struct err *err);
-int cb_pause(struct doing *d, int percent, const char *waiting_for, struct err *err);
-
-/* An operation that the store allows one of at a time. */
-struct cb_operation {
-    const char *kind; /* subtype in the task list */
-    const char *path; /* of the request that begins it */
-    /* Its body, from the cluster as seen last; NULL: err. moves: whom it keeps, or fails over. */
-    char *(*form)(struct doing *d, char moves[CB_MOVES], struct err *err);
-    const char *base; /* whom to ask; NULL: the address that answered last */
-    bool stoppable;   /* an interrupt of the plan stops it */
-    /* May it begin, as the cluster is now? NULL: the cluster itself refuses what must not be. */
-    int (*allowed)(struct doing *d, struct err *err);
-    /* Is the store in the state the operation leads to? *why: what is missing. */
-    bool (*reached)(struct doing *d, const char **why);
-    /* That part of it without which no success is told, whatever the store says of the operation.
-     */
-    bool (*effective)(struct doing *d, const char **why);
-};
-int cb_operate(struct doing *d, const struct cb_operation *op, struct err *err);
-enum settled cb_operated(struct doing *d, const struct cb_operation *op, struct err *err);
-/* Stops whatever runs, and waits until it has stopped. */
-int cb_stop(struct doing *d, bool unsafe, struct err *err);
+/* --- task.c --- */
 
 int cb_perform(struct connection *cn, const struct task *t, struct perform *p, struct err *err);
 enum settled cb_settled(struct connection *cn, const struct task *t, struct perform *p,

@@ -8,7 +8,7 @@
  *   its end              the event or the report with that id; without them the statusId, and what
  *                        the cluster is
  */
-#include "engines/couchbase/couchbase.h"
+#include "engines/couchbase/doing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,90 +17,10 @@
 #include "kvsh/fs.h"
 #include "kvsh/meta.h"
 
-#define POLL_MS 250
 #define SILENCE_MS 60000 /* how long nobody may answer before the outcome is in doubt */
 #define GRACE_MS 10000   /* how long reports may be late */
 #define FRESH_MS 1100    /* after that the answer to a question is not older than the question */
 #define STOP_MS 60000
-
-int cb_look(struct doing *d, struct err *err)
-{
-    cluster_release(&d->c);
-    if (meta_to_cluster(d->p->docs, &d->c, err) != 0)
-        return -1;
-    return cb_observe(d->cn, d->p->docs, &d->c, err);
-}
-
-int cb_pause(struct doing *d, int percent, const char *waiting_for, struct err *err)
-{
-    d->p->report(d->p, percent, waiting_for);
-    if (d->p->interrupted(d->p))
-        return err_set(err, ERR_INTERRUPTED, "interrupted while waiting for %s", waiting_for);
-    time_sleep_ms(POLL_MS);
-    return 0;
-}
-
-/* --- requests --- */
-
-static void tell(struct doing *d, const struct cb_send *s, const char *base, const char *outcome)
-{
-    const char *shown = s->shown ? s->shown : s->request.form;
-    struct buf b;
-
-    if (d->p->event == NULL)
-        return;
-    buf_init(&b, 4000);
-    buf_addf(&b, "%s: %s %s%s%s: %s", cb_host(base), s->request.method, s->request.path,
-             shown && shown[0] ? " " : "", shown ? shown : "", outcome);
-    d->p->event(d->p, strncmp(outcome, "200", 3) == 0 ? "info" : "warning", b.data);
-    buf_release(&b);
-}
-
-int cb_send(struct doing *d, const struct cb_send *s, struct json **answer, struct err *err)
-{
-    struct cb_request r = s->request;
-    struct http_response resp = {0};
-    struct err ignored = ERR_INIT;
-    char *path = NULL;
-    int rc;
-
-    if (answer != NULL)
-        *answer = NULL;
-    if (s->status != NULL)
-        *s->status = 0;
-    if (r.base == NULL)
-        r.base = d->cn->base;
-    if (strstr(r.path, "uuid=") == NULL)
-        path = xasprintf("%s%cuuid=%s", r.path, strchr(r.path, '?') ? '&' : '?', d->c.identity);
-    r.path = path ? path : r.path;
-    rc = cb_exchange(d->cn, &r, &resp, err);
-    if (rc == 0 && s->status != NULL)
-        *s->status = resp.status;
-    if (rc == 0 && resp.status >= 300) {
-        rc = cb_refused(&resp, &r, err);
-    } else if (rc == 0 && resp.content_type != NULL &&
-               strcmp(resp.content_type, "text/html") == 0) {
-        /* Whatever this is, it cannot tell whether the request took effect. */
-        rc = err_set(err, ERR_IN_DOUBT, "%s: answered with a page for people", cb_host(r.base));
-    } else if (rc == 0 && answer != NULL && resp.len > 0) {
-        *answer = json_parse(resp.body, resp.len, &ignored);
-        if (*answer == NULL)
-            rc = err_set(err, ERR_IN_DOUBT, "%s: answered with what is no JSON", cb_host(r.base));
-    }
-    tell(d, s, r.base, rc == 0 ? "200" : err->text);
-    http_response_release(&resp);
-    free(path);
-    return rc;
-}
-
-int cb_change(struct doing *d, const char *path, const char *form, struct json **answer,
-              struct err *err)
-{
-    const struct cb_send s = {
-        .request = {.method = "POST", .path = path, .form = form ? form : ""}};
-
-    return cb_send(d, &s, answer, err);
-}
 
 /* --- what was noted --- */
 
@@ -273,7 +193,7 @@ static int ended_well(struct doing *d, const struct cb_operation *op, const stru
             why = NULL;
             break;
         }
-        time_sleep_ms(POLL_MS); /* what a node tells may be a second old */
+        time_sleep_ms(CB_POLL_MS); /* what a node tells may be a second old */
     }
     if (why != NULL && op->effective != NULL && !op->effective(d, &why)) {
         err_set(err, ERR_FAILED, "the cluster says that the %s completed, but %s",
@@ -351,7 +271,7 @@ int cb_stop(struct doing *d, bool unsafe, struct err *err)
         if (!running && !unsure)
             return 0;
         d->p->report(d->p, -1, "the operation to stop");
-        time_sleep_ms(POLL_MS);
+        time_sleep_ms(CB_POLL_MS);
     }
     err_set(err, ERR_IN_DOUBT, "the operation was asked to stop, but %d s later it still runs",
             STOP_MS / 1000);
@@ -447,7 +367,7 @@ static int follow_once(struct doing *d, const struct cb_operation *op, struct cb
                              : "the operation to be seen");
     if (d->p->interrupted(d->p))
         return interrupted(d, op, m, err);
-    time_sleep_ms(POLL_MS);
+    time_sleep_ms(CB_POLL_MS);
     return 1;
 }
 

@@ -8,7 +8,7 @@
  *
  * Where no agent is configured at all there is no such object.
  */
-#include "engines/couchbase/couchbase.h"
+#include "engines/couchbase/doing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,7 +255,7 @@ static int check_failed_over(struct doing *d, struct err *err)
                       s->id);
 }
 
-int cb_do_stop(struct doing *d, struct err *err)
+static int do_stop(struct doing *d, struct err *err)
 {
     struct agent_unit u;
     char *url;
@@ -273,7 +273,7 @@ int cb_do_stop(struct doing *d, struct err *err)
     return rc;
 }
 
-enum settled cb_stop_settled(struct doing *d, struct err *err)
+static enum settled stop_settled(struct doing *d, struct err *err)
 {
     struct agent_answer answer;
     struct agent_unit u;
@@ -337,7 +337,7 @@ static int await_health(struct doing *d, const struct agent_unit *u, struct err 
     return rc;
 }
 
-int cb_do_start(struct doing *d, struct err *err)
+static int do_start(struct doing *d, struct err *err)
 {
     const struct service *s;
     struct agent_unit u;
@@ -358,10 +358,91 @@ int cb_do_start(struct doing *d, struct err *err)
     return rc;
 }
 
-enum settled cb_start_settled(struct doing *d, struct err *err)
+static enum settled start_settled(struct doing *d, struct err *err)
 {
     const struct service *s = member(d);
 
     (void)err;
     return s != NULL && cb_is_healthy(s) ? SETTLED_YES : SETTLED_NO;
 }
+
+/* --- await-restart --- */
+
+struct uptime {
+    int64_t seconds, at_ms;
+};
+
+static int64_t uptime_of(const struct service *s)
+{
+    const char *text = json_str(s->raw, "uptime");
+
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* A process that has run for less time than has passed since it was looked at was begun anew. */
+static bool has_restarted(struct doing *d, const struct uptime *was)
+{
+    const struct service *s = cb_target(d);
+    int64_t passed = (d->c.observed_ms - was->at_ms) / 1000;
+
+    return s != NULL && cb_is_healthy(s) && uptime_of(s) + 2 < was->seconds + passed;
+}
+
+static bool read_uptime(const char *memo, struct uptime *was)
+{
+    struct err ignored = ERR_INIT;
+    struct json *j = memo ? json_parse(memo, strlen(memo), &ignored) : NULL;
+
+    was->seconds = json_int(j, "uptime", -1);
+    was->at_ms = json_int(j, "at", 0);
+    json_free(j);
+    return was->seconds >= 0;
+}
+
+static int do_await_restart(struct doing *d, struct err *err)
+{
+    const char *waiting =
+        arena_printf(&d->c.arena, "a restart of couchbase-server on %s by hand", d->t->target);
+    char *kept = xstrdup(waiting), note[96];
+    const struct service *s = cb_target(d);
+    struct uptime was;
+    int rc = 0;
+
+    if (!read_uptime(d->p->memo, &was)) {
+        was = (struct uptime){s ? uptime_of(s) : 0, d->c.observed_ms};
+        snprintf(note, sizeof note, "{\"uptime\": %lld, \"at\": %lld}", (long long)was.seconds,
+                 (long long)was.at_ms);
+        if (d->p->remember != NULL && d->p->remember(d->p, note) != 0)
+            rc = err_set(err, ERR_FAILED, "the node's uptime cannot be written into the journal");
+    }
+    while (rc == 0 && !has_restarted(d, &was)) {
+        struct err ignored = ERR_INIT;
+        rc = cb_pause(d, -1, kept, err);
+        /* The one that restarts may be the one that is asked. */
+        if (rc == 0 && cb_look(d, &ignored) == 0 && cb_target(d) == NULL) {
+            rc = err_set(err, ERR_FAILED, "%s is not a member of the cluster any more",
+                         d->t->target);
+            err_advise(err, "somebody took it out meanwhile: cancel the plan, and add it again "
+                            "with 'plan add-node'");
+        }
+    }
+    free(kept);
+    if (rc == 0)
+        snprintf(d->p->result, sizeof d->p->result, "restarted, and answers again");
+    return rc;
+}
+
+static enum settled restart_settled(struct doing *d, struct err *err)
+{
+    struct uptime was;
+
+    (void)err;
+    return read_uptime(d->p->memo, &was) && has_restarted(d, &was) ? SETTLED_YES : SETTLED_NO;
+}
+
+const struct task_type cb_process_tasks[] = {
+    {"stop", do_stop, stop_settled},
+    {"start", do_start, start_settled},
+    {"await-restart", do_await_restart, restart_settled},
+    {0},
+};
