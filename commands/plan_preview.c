@@ -24,23 +24,26 @@ static const struct opt options[] = {
     OPT_END,
 };
 
-/* What plan execute would find now. Nothing of it keeps the plan from being shown. */
-static void look_again(struct session *s, const struct plan *p, struct findings *f, struct out *out)
+/* Would plan execute refuse it now? Then that is the error. What cannot be told is a note: nothing
+ * keeps the plan from being shown. */
+static int look_again(struct session *s, const struct plan *p, struct findings *f, struct out *out,
+                      struct err *err)
 {
-    struct err err = ERR_INIT;
-    struct journal *j = session_journal(s, &err);
-    const struct engine *e = j ? session_engine(s, &err) : NULL;
+    struct journal *j = session_journal(s, err);
+    const struct engine *e = j ? session_engine(s, err) : NULL;
     const struct planner pl = {
-        .journal = j, .engine = e, .connection = e ? session_connection(s, &err) : NULL};
+        .journal = j, .engine = e, .connection = e ? session_connection(s, err) : NULL};
 
-    if (p->attempts > 0 || p->digest == NULL || !plan_may_move(p->state, PLAN_RUNNING))
-        return;
-    if (pl.connection == NULL || plan_recheck(&pl, p, f, &err) != 0)
-        out_note(out, "%s%s",
-                 err.code == ERR_STALE || err.code == ERR_REFUSED
-                     ? "plan execute would refuse it now: "
-                     : "whether it still fits the store cannot be told: ",
-                 err.text);
+    if (p->attempts > 0 || p->digest == NULL || !plan_may_move(p->state, PLAN_RUNNING) ||
+        (pl.connection != NULL && plan_recheck(&pl, p, f, err) == 0)) {
+        err_clear(err);
+        return 0;
+    }
+    if (err->code == ERR_STALE || err->code == ERR_REFUSED)
+        return err_prepend(err, "plan execute would refuse it now");
+    out_note(out, "whether it still fits the store cannot be told: %s", err->text);
+    err_clear(err);
+    return 0;
 }
 
 static int preview_existing(struct session *s, const struct opts *o, struct out *out,
@@ -51,13 +54,17 @@ static int preview_existing(struct session *s, const struct opts *o, struct out 
     int64_t id = j ? plan_resolve(s, &ref, err) : 0;
     struct findings f = {0};
     struct plan p = {0};
+    struct err why = ERR_INIT;
     int rc = -1;
 
     if (id == 0 || journal_plan_load(j, id, &p, err) != 0)
         goto out;
-    look_again(s, &p, &f, out);
+    rc = look_again(s, &p, &f, out, &why);
     out_preview(out, &p, &f);
-    rc = o->explain ? explain_plan(s, &p, out, err) : 0;
+    if (o->explain && explain_plan(s, &p, out, err) != 0)
+        rc = -1;
+    else if (rc != 0)
+        *err = why;
 out:
     findings_release(&f);
     plan_release(&p);
@@ -149,8 +156,9 @@ const struct cmd cmd_plan_preview = {
         "Observes the store and shows the tasks in their waves, why each is safe, what is worse "
         "meanwhile, and what speaks against it. Nothing is changed and nothing is kept; -noexecute "
         "makes a plan that can be carried out later.\n\n"
-        "Of a plan that exists and was not started, also says whether plan execute would refuse it "
-        "now because the store has changed.",
+        "Of a plan that exists and was not started, also looks whether plan execute would refuse "
+        "it "
+        "now, because the store has changed or a rule speaks against it, and ends as that would.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = plan_tables,

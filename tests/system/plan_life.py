@@ -44,7 +44,7 @@ def previews():
     tap.contains(lab.kvsh("plan preview -last").out, "stop rg1-rn2", "plan preview -last")
     tap.lacks(lab.kvsh("plan preview -id %d" % plan).err, "refuse", "preview of a plan that fits")
     lab.kvsh("plan stop-service -service rg1-rn2 -wait")
-    tap.contains(lab.kvsh("plan preview -id %d" % plan).err, "would refuse it now", "preview of a stale plan")
+    tap.contains(lab.kvsh("plan preview -id %d" % plan, want=7).err, "would refuse it now", "preview of a stale plan")
     run = lab.kvsh("plan execute -id %d -wait" % plan, want=7)
     tap.contains(run.err, "rg1-rn2 was RUNNING,REPLICA and is STOPPED", "the refusal")
     tap.equal(lab.plan_state(plan), "APPROVED", "state of the stale plan")
