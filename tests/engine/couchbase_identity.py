@@ -32,7 +32,7 @@ def others_failover(lab, name, how="failOver"):
 def between_look_and_request(lab, line, want, act):
     """Runs a plan; act() happens when kvsh has looked and not yet asked: while it waits for the list of events."""
     lab.control("clear")
-    lab.control("fault", kind="delay", path=EVENTS, method="GET", ms=2500, count=1)
+    lab.control("fault", kind="delay", path=EVENTS, method="GET", ms=3500, count=1)
     box = []
     thread = threading.Thread(target=lambda: box.append(lab.kv(line, want)))
     thread.start()
@@ -103,7 +103,7 @@ def lost_answer_and_theirs():
 def theirs_behind_ours():
     """Ours is over and theirs runs when kvsh looks for the first time: the events tell both apart."""
     with Lab({"nodes": 4, "timing": {"graceful": 0.2, "rebalance": 600}}) as lab:
-        lab.control("fault", kind="delay", path=GRACEFUL, method="POST", ms=2500, count=1)
+        lab.control("fault", kind="delay", path=GRACEFUL, method="POST", ms=3500, count=1)
         box = []
         thread = threading.Thread(target=lambda: box.append(lab.kv("plan failover -service {n2} -wait", None)))
         thread.start()

@@ -259,12 +259,12 @@ def gives_up_when_the_owner_changes():
                s["redis"].get("primaryId") == slot.home["nodeId"]][0]
     heir = Redis(replica["port"], lab.password())
     third = [n for n in lab.nodes if n not in (slot.home["on"], slot.other["on"])][0]
-    cleanup = lab.spawn("plan cleanup -wait")
+    cleanup = lab.spawn("-timeout 15 plan cleanup -wait")
     wait_for(lambda: slot.at_other() > 1000, "keys move", every=0.01)
-    third.agent.send_signal(signal.SIGSTOP)  # asking all nodes takes its time
+    third.agent.send_signal(signal.SIGSTOP)  # asking all nodes takes its time: the owner changes meanwhile
     try:
         wait_for(lambda: slot.source.call("CLUSTER", "COUNTKEYSINSLOT", slot.slot) == 0, "all have moved", every=0.01)
-        time.sleep(0.5)
+        wait_for(lambda: heir.call("CLUSTER", "COUNTKEYSINSLOT", slot.slot) == 0, "the replica knows", every=0.01)
         heir.call("CLUSTER", "FAILOVER", "TAKEOVER")
         wait_for(lambda: heir.call("ROLE")[0] == "master", "it has taken over", every=0.01)
         heir.call("SET", "{upset}new", "precious")

@@ -196,7 +196,7 @@ def leases():
     tap.lacks(shown, "has not been started", "what show plan says")
     lab.kvsh("plan wait -last -seconds 1", want=3)
     lease_of_another(1000, 8)
-    out, _ = waiting.communicate(timeout=60)
+    out, _ = waiting.communicate(timeout=120)
     tap.equal(waiting.returncode, 0, "status of the one that waited:\n" + out)
     all_run()
 
@@ -226,7 +226,7 @@ def two_machines():
     for _ in range(8):
         first = lab.spawn("plan stop-service -service rg1-rn2 -wait")
         second = lab.kvsh("plan stop-service -service rg2-rn3 -wait", want=(0, 10, 11), config=other)
-        out, _ = first.communicate(timeout=60)
+        out, _ = first.communicate(timeout=120)
         told = sorted((first.returncode, second.status))
         tap.ok(told in ([0, 10], [0, 11]), "one proceeds (%s):\n%s\n%s" % (told, out, second))
         lab.kvsh("plan start-service -all-rns -wait -lock-wait 30")
@@ -244,7 +244,7 @@ def overtaken():
                  config=other)
     finally:
         os.kill(runner, signal.SIGCONT)
-    out, _ = first.communicate(timeout=60)
+    out, _ = first.communicate(timeout=120)
     tap.equal(first.returncode, 11, "status of the first plan:\n%s" % out)
     tap.equal(lab.plan_state(newest()), "ERROR", "state of the first plan")
     tap.contains(lab.kvsh("show plan -last").out, "had the lease meanwhile and has changed the store", "its error")
