@@ -162,6 +162,7 @@ static void submit(struct exec *e, struct step *s, enum job_kind kind, int pause
     s->job.task = s->task;
     s->job.perform.plan_id = e->plan.id;
     s->job.perform.force = e->plan.force;
+    s->job.perform.confirmed = e->plan.confirmed;
     s->job.perform.docs = e->docs;
     s->phase = UNDER_WAY;
     e->under_way++;

@@ -380,6 +380,8 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
             t = redis_add_stop(p, c, s, wave + primaries);
             redis_task_arg(p, t, "asPrimary", json_boolean(sel.whole_store || in->force));
             if (sel.whole_store)
+                redis_task_arg(p, t, "wholeStore", json_boolean(true));
+            if (sel.whole_store)
                 t->why = "the whole store stops, replicas before their primaries";
             else if (!in->force)
                 t->why = "it is no primary by then; its node is asked once more just before";

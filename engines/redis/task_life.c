@@ -314,10 +314,14 @@ static int hand_over_first(struct doing *d, const struct service *s, struct err 
     return rc;
 }
 
-/* The rules saw other copies when the plan was made; taken up days later there may be none. */
+/* The rules saw other copies when the plan was made; taken up days later there may be none. Being
+ * forced is not enough for that. */
 static int check_last(struct doing *d, const struct service *s, struct err *err)
 {
-    if (!redis_is_last_copy(&d->c, s))
+    bool planned = json_bool(d->t->args, "wholeStore", false) ||
+                   (!d->p->force && json_bool(d->t->args, "asPrimary", false));
+
+    if (planned || d->p->confirmed || !redis_is_last_copy(&d->c, s))
         return 0;
     err_set(err, ERR_FAILED, "%s is not stopped: it is the last live copy of %s meanwhile", s->id,
             s->shard);
@@ -332,7 +336,7 @@ static int do_stop(struct doing *d, struct err *err)
 
     if (s == NULL)
         return -1;
-    if (!d->p->force && !may_be_primary && check_last(d, s, err) != 0)
+    if (check_last(d, s, err) != 0)
         return -1;
     if (s->role == ROLE_MASTER && redis_owns_slots(s) && !d->p->force && !may_be_primary) {
         if (check_alone(d, s, err) != 0 || hand_over_first(d, s, err) != 0 ||
@@ -384,6 +388,12 @@ int redis_check_whole(const struct service *s, struct err *err)
 {
     if (redis_is_whole(s))
         return 0;
+    if (redis_live(s) == NULL) {
+        err_set(err, ERR_FAILED, "%s on %s is %s and does not take over", s->id, s->node,
+                status_name(s->status));
+        return err_advise(err, "'plan recover -service %s', or name another service of %s", s->id,
+                          s->shard);
+    }
     err_set(err, ERR_FAILED,
             "%s has no whole copy of %s (at %lld, %lld keys) and does not take over: what it lacks "
             "would be lost for good",
@@ -434,7 +444,7 @@ static int do_takeover(struct doing *d, struct err *err)
     if (to == NULL)
         return -1;
     if (to->role != ROLE_MASTER || !redis_owns_slots(to)) {
-        if (check_rival(d, to, err) != 0 || (!d->p->force && redis_check_whole(to, err) != 0))
+        if (check_rival(d, to, err) != 0 || (!d->p->confirmed && redis_check_whole(to, err) != 0))
             return -1;
         body = json_object();
         json_set_str(body, "mode", json_str(d->t->args, "mode"));

@@ -192,7 +192,7 @@ static int do_remove_data(struct doing *d, struct err *err)
     struct json *body;
     int rc;
 
-    if (n == NULL || (!d->p->force && redis_check_leftover(&d->c, d->t->target, err) != 0))
+    if (n == NULL || (!d->p->confirmed && redis_check_leftover(&d->c, d->t->target, err) != 0))
         return -1;
     body = json_object();
     json_set_str(body, "storageDir", json_str(d->t->args, "storageDir"));

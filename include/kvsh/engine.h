@@ -68,6 +68,7 @@ struct perform {
     const char *memo; /* what this task noted last, in whichever attempt; NULL: nothing */
     int64_t plan_id;
     bool force;
+    bool confirmed;          /* goes with force: even what could lose data */
     const struct json *docs; /* declared documents as its wave began */
     char result[256];        /* one sentence about the outcome, for show plan; may stay empty */
 };
