@@ -148,12 +148,6 @@ static bool is_of(const struct service *s, const char *shard)
     return s->shard != NULL && strcmp(s->shard, shard) == 0;
 }
 
-/* A copy that is being filled is none yet. */
-static bool is_good_copy(const struct service *s)
-{
-    return s->status == STATUS_RUNNING && !json_bool(redis_live(s), "syncInProgress", false);
-}
-
 /* One that has had its link in this life of the process has everything as of then; without writes
  * that may be at 0. */
 bool redis_is_whole(const struct service *s)
@@ -164,6 +158,13 @@ bool redis_is_whole(const struct service *s)
         return false;
     return s->sequence > 0 || json_bool(live, "linkUp", false) ||
            json_int(live, "linkDownS", -1) >= 0;
+}
+
+/* A copy that is being filled is none yet, and one that never was is none. */
+static bool is_good_copy(const struct service *s)
+{
+    return s->status == STATUS_RUNNING && !json_bool(redis_live(s), "syncInProgress", false) &&
+           (s->role != ROLE_REPLICA || redis_is_whole(s));
 }
 
 size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel)
@@ -179,7 +180,12 @@ size_t redis_good_copies(const struct cluster *c, const char *shard, const struc
 
 bool redis_is_last_copy(const struct cluster *c, const struct service *s)
 {
-    return s->shard != NULL && is_good_copy(s) && redis_good_copies(c, s->shard, NULL) == 1;
+    struct service *self = cluster_service(c, s->id);
+    const struct selection alone = {.v = &self, .n = 1};
+
+    return s->shard != NULL && s->status == STATUS_RUNNING &&
+           !json_bool(redis_live(s), "syncInProgress", false) &&
+           redis_good_copies(c, s->shard, &alone) == 0;
 }
 
 static size_t all_copies(const struct cluster *c, const char *shard)

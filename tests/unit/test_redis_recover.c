@@ -367,6 +367,8 @@ static void leftovers_are_looked_at_again(void)
         {DOWN("rg1-rn1") ";" DOWN("rg1-rn2"), "rg1-rn1", true},
         {DOWN("rg1-rn1") ";" DOWN("rg1-rn2") ";" DOWN("rg1-rn3"), "rg1-rn1", false},
         {DOWN("rg1-rn1") ";" DOWN("rg1-rn2") ";rg1-rn3 .syncInProgress true", "rg1-rn1", false},
+        {DOWN("rg1-rn1") ";" DOWN("rg1-rn2") ";rg1-rn3 .offset 0;rg1-rn3 .linkUp false", "rg1-rn1",
+         false},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

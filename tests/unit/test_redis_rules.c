@@ -90,6 +90,9 @@ static void going_down(void)
          DOWN("rg1-rn2"), SEVERITY_VIOLATION, "store-down", NULL},
         {"the rest of the store", STOP("\"rg1-rn1\",\"rg2-rn1\",\"rg3-rn1\""), "", SEVERITY_NOTE,
          NULL, NULL},
+        {"a copy that was never filled is none", STOP("\"rg1-rn2\""),
+         DOWN("rg1-rn1") ";rg1-rn3 .offset 0;rg1-rn3 .linkUp false", SEVERITY_CONFIRM, "last-copy",
+         NULL},
         {"a copy that is being filled is none", STOP("\"rg1-rn1\""),
          DOWN("rg1-rn2") ";rg1-rn3 .syncInProgress true", SEVERITY_CONFIRM, "last-copy", NULL},
 
