@@ -25,6 +25,7 @@ static int read_claim(const struct json *body, struct lease_claim *c, struct pro
     c->ttl_ms = json_int(body, "ttlMs", 0);
     c->takeover = json_bool(body, "takeover", false);
     c->reason = json_str(body, "reason");
+    c->changed = json_bool(body, "changed", false);
     if (check_owner(c->owner, pb) < 0)
         return -1;
     if (c->takeover && (!c->reason || !c->reason[0]))
@@ -41,6 +42,7 @@ HANDLER(lease_put)
         {"ttlMs", FIELD_INT, .min = LEASE_TTL_MIN_MS, .max = LEASE_TTL_MAX_MS},
         {"takeover", FIELD_BOOL, .is_optional = true},
         {"reason", FIELD_STRING, .is_optional = true},
+        {"changed", FIELD_BOOL, .is_optional = true},
         {NULL},
     };
     struct lease_claim c;
@@ -60,6 +62,7 @@ HANDLER(lease_delete)
         {"owner", FIELD_STRING},
         {"plan", FIELD_INT, .min = 1, .max = INT64_C(1) << 53},
         {"epoch", FIELD_INT, .min = 1, .max = INT64_C(1) << 53},
+        {"changed", FIELD_BOOL, .is_optional = true},
         {NULL},
     };
     struct lease_claim c;

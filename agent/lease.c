@@ -197,6 +197,18 @@ static void remember_before(struct lease *next, const struct lease *old,
     }
 }
 
+/* Those who had it before come back to another store. True when that is news. */
+static bool mark_changed(struct lease *l)
+{
+    bool is_news = false;
+
+    for (size_t i = 0; i < LEASE_BEFORE_MAX; i++) {
+        if (l->before[i].owner[0] && !l->before[i].has_changed)
+            l->before[i].has_changed = is_news = true;
+    }
+    return is_news;
+}
+
 static void tell_takeover(struct agent *a, const struct lease *old, const struct lease_claim *c)
 {
     char text[512];
@@ -230,6 +242,8 @@ int lease_take(struct agent *a, const struct lease_claim *c, struct problem *pb)
         goto out;
     is_renewal = stands(&old) && same_plan(&old, c) && old.epoch == c->epoch;
     remember_before(&next, &old, c);
+    if (c->changed)
+        mark_changed(&next);
     next.since_ms = is_renewal ? old.since_ms : time_now_ms();
     next.expires_ms = time_now_ms() + c->ttl_ms;
     next.deadline_ms = time_mono_ms() + c->ttl_ms;
@@ -256,6 +270,8 @@ int lease_drop(struct agent *a, const struct lease_claim *c, struct problem *pb)
         next.expires_ms = time_now_ms();
         next.deadline_ms = time_mono_ms();
         next.is_given_back = true;
+        if (c->changed)
+            mark_changed(&next);
         rc = save(a, &next, pb);
         if (rc == 0)
             a->lease = next;
@@ -287,16 +303,9 @@ static bool parse_header(const char *header, char owner[LEASE_OWNER_MAX], int64_
  * lives. */
 static void note_change(struct agent *a)
 {
-    bool is_news = false;
     struct problem ignored;
 
-    for (size_t i = 0; i < LEASE_BEFORE_MAX; i++) {
-        struct lease_before *b = &a->lease.before[i];
-
-        if (b->owner[0] && !b->has_changed)
-            b->has_changed = is_news = true;
-    }
-    if (is_news)
+    if (mark_changed(&a->lease))
         save(a, &a->lease, &ignored);
 }
 

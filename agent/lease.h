@@ -20,6 +20,7 @@ struct lease_claim {
     int64_t plan, epoch, ttl_ms;
     bool takeover;
     const char *reason; /* of a takeover */
+    bool changed;       /* the plan may have changed the store, here or elsewhere */
 };
 
 void lease_load(struct agent *a);

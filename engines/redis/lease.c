@@ -49,6 +49,8 @@ static char *claim_text(const struct lease *l)
     json_set_int(body, "epoch", l->epoch);
     if (!l->release)
         json_set_int(body, "ttlMs", l->ttl_ms);
+    if (l->held) /* it runs, or ran: what it changed on one node concerns all */
+        json_set_bool(body, "changed", true);
     if (!l->release && l->takeover != NULL) {
         json_set_bool(body, "takeover", true);
         json_set_str(body, "reason", l->takeover);

@@ -569,6 +569,8 @@ static int change_with(struct agent *a, const char *header)
 static void leases_that_ran_out(void)
 {
     char *path = xasprintf("%s/lease.json", folder);
+    const struct lease_claim changed = {.owner = "four", .plan = 1, .epoch = 1, .changed = true};
+    struct problem pb = {.code = PROBLEM_NONE};
     struct agent a = {.lock = PTHREAD_MUTEX_INITIALIZER, .boot = {.root = folder}},
                  b = {.lock = PTHREAD_MUTEX_INITIALIZER, .boot = {.root = folder}};
 
@@ -588,6 +590,9 @@ static void leases_that_ran_out(void)
     is_int(take_lease(&b, "two"), -1);
     is_int(change_with(&b, "one/1/2"), 0); /* a new attempt */
     is_int(take_lease(&b, "three"), 0);
+    is_int(take_lease(&b, "four"), 0);
+    is_int(lease_drop(&b, &changed, &pb), 0); /* elsewhere: nobody asked this agent for anything */
+    is_int(change_with(&b, "three/1/1"), -1);
     ok(unlink(path) == 0);
     free(path);
 }
