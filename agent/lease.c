@@ -173,8 +173,8 @@ static int check_before(const struct lease *l, const struct lease_claim *c, stru
     if (i == LEASE_BEFORE_MAX || !l->before[i].has_changed)
         return 0;
     problem_set(pb, PROBLEM_LEASED,
-                "plan %" PRId64 " of %s had the lease meanwhile and has changed the store", l->plan,
-                l->owner);
+                "plan %" PRId64 " of %s had the lease meanwhile, and the store has been changed",
+                l->plan, l->owner);
     return problem_advise(pb, "see what it has done, then go on with a new attempt");
 }
 

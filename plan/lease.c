@@ -144,17 +144,17 @@ struct lease_keeper *lease_begin(const struct lease_wish *w, struct err *err)
     int64_t deadline = time_mono_ms() + w->wait_ms;
     int rc = -1;
 
+    k->asked_ms = passed_ms();
     k->cn = w->engine->open(w->endpoint, err);
     for (bool told = false;
          k->cn != NULL && (rc = ask(k, k->docs, err)) < 0 && err->code == ERR_LOCKED &&
          time_mono_ms() < deadline && !runner_stop_requested();
-         told = true) {
+         told = true, k->asked_ms = passed_ms()) {
         if (!told && w->waits != NULL)
             w->waits(w->arg, err);
         time_sleep_ms(NAP_MS);
     }
     k->lease.takeover = NULL; /* said once, it must not be said again by a renewal */
-    k->asked_ms = passed_ms();
     k->lease.held = rc == 0;
     if (rc == 0)
         rc = start_thread(k, err);

@@ -379,8 +379,7 @@ static int expand_stop(const struct intent *in, const struct cluster *c, struct 
                 continue;
             t = redis_add_stop(p, c, s, wave + primaries);
             redis_task_arg(p, t, "asPrimary", json_boolean(sel.whole_store || in->force));
-            if (sel.whole_store)
-                redis_task_arg(p, t, "wholeStore", json_boolean(true));
+            redis_task_arg(p, t, "mayBeLast", json_boolean(sel.whole_store));
             if (sel.whole_store)
                 t->why = "the whole store stops, replicas before their primaries";
             else if (!in->force)

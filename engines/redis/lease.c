@@ -184,7 +184,7 @@ int redis_lease(struct connection *cn, const struct json *docs, const struct lea
     rest = verdict == REFUSED ? SILENT : ask_all(cn, &p, &q, next, err);
     if (rest != SILENT)
         verdict = rest;
-    if (rest == REFUSED)
+    if (rest == REFUSED && !l->held) /* what is held is kept until the last step has ended */
         give_back(cn, &p, l);
     if (verdict == SILENT) {
         err_set(err, ERR_UNREACHABLE,

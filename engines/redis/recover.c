@@ -577,6 +577,7 @@ static void add_treatment(struct plan *p, const struct cluster *c, const struct 
     if (d->choice != CHOICE_START) {
         t = redis_add_stop(p, c, s, wave++);
         redis_task_arg(p, t, "asPrimary", json_boolean(d->heir == NULL));
+        redis_task_arg(p, t, "mayBeLast", json_boolean(d->heir == NULL));
         t->why = why;
     }
     if (d->choice == CHOICE_REJOIN) {

@@ -318,7 +318,7 @@ static int hand_over_first(struct doing *d, const struct service *s, struct err 
  * forced is not enough for that. */
 static int check_last(struct doing *d, const struct service *s, struct err *err)
 {
-    bool planned = json_bool(d->t->args, "wholeStore", false) ||
+    bool planned = json_bool(d->t->args, "mayBeLast", false) ||
                    (!d->p->force && json_bool(d->t->args, "asPrimary", false));
 
     if (planned || d->p->confirmed || !redis_is_last_copy(&d->c, s))

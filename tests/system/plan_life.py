@@ -186,7 +186,7 @@ def leases():
         status, answer = node.rest("PUT", "/v1/lease", {"owner": OWNER, "plan": 7, "epoch": 1, "ttlMs": 2000})
         tap.equal((status, answer["code"]), (409, "leased"), "the one that was taken for dead comes back")
         tap.contains(answer["detail"], "plan %d of " % newest(), "the refusal")
-        tap.contains(answer["detail"], "had the lease meanwhile and has changed the store", "the refusal")
+        tap.contains(answer["detail"], "had the lease meanwhile, and the store has been changed", "the refusal")
     lease_of_another(600000, 8)
     waiting = lab.spawn("plan start-service -all-rns -wait -lock-wait 60")
     wait_for(lambda: "is starting it" in lab.kvsh("show plan -last").err, "show plan tells of the waiting runner")
@@ -247,7 +247,7 @@ def overtaken():
     out, _ = first.communicate(timeout=120)
     tap.equal(first.returncode, 11, "status of the first plan:\n%s" % out)
     tap.equal(lab.plan_state(newest()), "ERROR", "state of the first plan")
-    tap.contains(lab.kvsh("show plan -last").out, "had the lease meanwhile and has changed the store", "its error")
+    tap.contains(lab.kvsh("show plan -last").out, "had the lease meanwhile, and the store has been changed", "its error")
     lab.kvsh("plan execute -last -wait")
     all_run()
 
