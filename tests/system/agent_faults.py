@@ -130,7 +130,7 @@ def killed_while_starting():
         node.kill()
         node.start()
         s = wait_for(lambda: service(node) if is_up() or service(node)["wanted"] == "down" else None, "a clear state")
-        running = [p for p in kvtest.processes_of(lab.folder) if "redis" in kvtest.describe(p)]
+        running = [p for p in kvtest.processes_of(lab.folder) if "redis-server" in kvtest.describe(p)]
         tap.equal(running, [s["pid"]] if s["pid"] else [], "services that run")
         if s["pid"]:
             stop(node)

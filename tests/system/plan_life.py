@@ -247,8 +247,37 @@ def overtaken():
     out, _ = first.communicate(timeout=120)
     tap.equal(first.returncode, 11, "status of the first plan:\n%s" % out)
     tap.equal(lab.plan_state(newest()), "ERROR", "state of the first plan")
-    tap.contains(lab.kvsh("show plan -last").out, "had the lease meanwhile, and the store has been changed", "its error")
+    why = "somebody else took the store's lease"
+    tap.contains(out, why, "what the waiting shell says")
+    shown = lab.kvsh("show plan -last").out
+    tap.contains(shown, why, "show plan")
+    tap.contains(shown, "had the lease meanwhile, and the store has been changed", "show plan")
     lab.kvsh("plan execute -last -wait")
+    all_run()
+
+
+def put_off():
+    """A forced plan that is taken up later leaves the last copy alone unless that was confirmed"""
+    points = lab.file("points", "")
+
+    def stop(**more):
+        subprocess.run(lab.command("plan", "stop-service", "-service", "rg1-rn2", "-force", "-reason", "test", "-wait"),
+                       env=lab.environment(KVSH_CRASH_IN="run-plan", **more), stdin=subprocess.DEVNULL, check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    stop(KVSH_CRASH_COUNT=points)
+    all_run()
+    with open(points, encoding="ascii") as f:
+        names = f.read().split()
+    # APPROVED, RUNNING, and its task RUNNING
+    stop(KVSH_CRASH_AT=str([i for i, name in enumerate(names, 1) if name == "commit.after"][2]))
+    plan = newest()
+    tap.equal((lab.plan_state(plan), lab.services()["rg1-rn2"]["state"]), ("INTERRUPTED", "running"), "plan and service")
+    for other in ("rg1-rn3", "rg1-rn1"):
+        lab.kvsh(["plan", "stop-service", "-service", other, "-force", "-reason", "test", "-wait"])
+    run = lab.kvsh("plan execute -id %d -wait" % plan, want=1)
+    tap.contains(run.err, "it is the last live copy of rg1 meanwhile", "the refusal")
+    tap.equal(lab.services()["rg1-rn2"]["state"], "running", "the last copy")
+    lab.kvsh("plan cancel -id %d" % plan)
     all_run()
 
 
@@ -258,4 +287,5 @@ def nothing_left():
 
 
 if __name__ == "__main__":
-    tap.main([previews, parts, watching, questions, values, notifications, leases, in_the_way, two_machines, overtaken], nothing_left)
+    tap.main([previews, parts, watching, questions, values, notifications, leases, in_the_way, two_machines, overtaken,
+              put_off], nothing_left)
