@@ -224,6 +224,7 @@ def ends_what_hangs():
         child = int(f.read())
     wait_for(lambda: not is_alive(child), "the end of the hanging command's child")
     mend("hang.start")
+    change({"start": 2 * tap.SLOWER, "stop": 2, "status": 2})
     spoil("flood.start")
     op = operate(node, "/v1/services/program/start", {}, "failed")
     tap.contains(op["problem"]["detail"], "its start command wrote more than", "problem")
