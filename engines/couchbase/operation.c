@@ -79,7 +79,8 @@ static struct json *events_since(struct doing *d, const struct cb_memo *m)
     struct json *events = NULL;
     char *since = http_escape(m->since), *path;
 
-    path = m->since[0] ? xasprintf("/events?sinceTime=%s&limit=-1", since) : xstrdup("/events");
+    path = m->since[0] ? xasprintf("/events?sinceTime=%s&limit=-1", since)
+                       : xstrdup("/events?limit=-1");
     cb_get(d->cn, d->cn->base, path, &events, &ignored);
     free(path);
     free(since);
@@ -435,7 +436,8 @@ static void mark(struct doing *d, struct cb_memo *m)
 
     *m = (struct cb_memo){0};
     snprintf(m->before, sizeof m->before, "%s", status ? status : "none");
-    cb_get(d->cn, d->cn->base, "/events", &events, &ignored);
+    /* Without a limit the newest may be missing, and what came behind those told taken for ours. */
+    cb_get(d->cn, d->cn->base, "/events?limit=-1", &events, &ignored);
     cb_memo_mark(m, events);
     json_free(events);
 }

@@ -218,6 +218,20 @@ def configured_by_another_name():
         tap.equal(lab.membership("n2"), "inactiveFailed", "n2")
 
 
+def older_than_a_page_of_events():
+    """More events than the cluster tells unasked: somebody's rebalance behind them is not the outcome of a request without effect"""
+    with Lab({"nodes": 3, "version": "7.2", "timing": {"rebalance": 0, "cache": 0.05}}) as lab:
+        known = "knownNodes=" + "%2C".join(quoted(otp) for otp in sorted(lab.cluster()["members"]))
+        for _ in range(130):
+            lab.others(REBALANCE, known)
+            lab.wait(lambda: lab.cluster()["operation"] is None, "its end")
+        lab.control("bucket", bucket="orders", set={"replicas": 2})
+        lab.wait(lambda: "not balanced" in lab.kv("verify configuration", None).stdout, "the new number to be seen")
+        lab.control("fault", kind="cut", path=REBALANCE, method="POST", count=-1, effect=False)
+        done = lab.kv("plan rebalance -wait", 1)
+        tap.contains(done.stderr, "still not done", "what is said")
+
+
 def stale_after_a_crash():
     """After a crash the task list is stale or its master silent: kvsh waits for a word, and asks for nothing twice."""
     for kind in ("stale", "master_timeout"):
@@ -346,5 +360,6 @@ if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, orphans_are_no_tasks, configured_by_another_name,
+              older_than_a_page_of_events,
               stale_after_a_crash, undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
               aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])
