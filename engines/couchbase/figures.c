@@ -83,26 +83,43 @@ void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_lo
 
 /* --- what has no other copy --- */
 
-/* "host:11210" in the map: the member whose host it is. */
+/* The map names hosts as the asked node sees them, which is not always as they are configured. */
+static bool is_host_of(const struct cluster *c, const struct service *s, const char *host,
+                       struct arena *a)
+{
+    const struct agent_node names = cb_names_of(c, s, a);
+
+    for (size_t i = 0; i < sizeof names.hosts / sizeof *names.hosts; i++) {
+        if (names.hosts[i] != NULL && strcmp(names.hosts[i], host) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "host:11210" or "[v6]:11210" in the map: the member whose host it is. NULL: nobody's for sure. */
 static const struct service *server(const struct cluster *c, const char *address)
 {
     const char *colon = address ? strrchr(address, ':') : NULL;
     const struct service *found = NULL;
     struct arena a = {0};
+    bool bracketed;
     const char *host;
+    size_t matches = 0;
 
-    if (colon == NULL)
+    if (colon == NULL || colon == address)
         return NULL;
-    host = arena_strndup(&a, address, (size_t)(colon - address));
+    bracketed = address[0] == '[' && colon - address > 1 && colon[-1] == ']';
+    host = arena_strndup(&a, address + bracketed, (size_t)(colon - address) - 2 * bracketed);
     for (size_t i = 0; i < c->n_services; i++) {
         const struct service *s = &c->services[i];
-        const struct node *n = cluster_node(c, s->node);
         int64_t direct = json_int(json_get(s->raw, "ports"), "direct", 11210);
-        if (n != NULL && strcmp(n->host, host) == 0 && direct == strtoll(colon + 1, NULL, 10))
-            found = s;
+        if (direct != strtoll(colon + 1, NULL, 10) || !is_host_of(c, s, host, &a))
+            continue;
+        found = s;
+        matches++;
     }
     arena_release(&a);
-    return found;
+    return matches == 1 ? found : NULL;
 }
 
 /* Is the copy still there once the set is gone? What nobody hears of does not count either. */
@@ -115,16 +132,20 @@ static bool survives(const struct cluster *c, const struct json *servers, int64_
     return s != NULL && cb_is_active(s) && s->status != STATUS_UNREACHABLE && !cb_in(set, s);
 }
 
-/* Of all vBuckets, those of which the set has a copy and no other that lives is left. */
-static double counted(const struct cluster *c, const struct json *map, const struct cb_set *set)
+/* Of all vBuckets, those of which the set has a copy and no other that lives is left. *all_known:
+ * each server of the map is a member that was recognised. */
+static double counted(const struct cluster *c, const struct json *map, const struct cb_set *set,
+                      bool *all_known)
 {
     const struct json *servers = json_get(map, "serverList"), *list = json_get(map, "vBucketMap");
     size_t all = json_len(list), lost = 0, n = json_len(servers);
     struct arena a = {0};
     bool *there = arena_alloc(&a, n + 1), *leaves = arena_alloc(&a, n + 1);
 
+    *all_known = true;
     for (size_t i = 0; i < n; i++) {
         const struct service *s = server(c, json_value_str(json_at(servers, i)));
+        *all_known = *all_known && s != NULL;
         there[i] = survives(c, servers, (int64_t)i, set);
         leaves[i] = s != NULL && cb_is_active(s) && cb_in(set, s);
     }
@@ -164,13 +185,19 @@ double cb_share_lost(const struct cluster *c, const struct json *bucket, const s
     const struct json *map = json_get(bucket, "vBucketServerMap");
     const char *type = json_str(bucket, "bucketType");
     int k = 0, r = (int)json_int(bucket, "replicaNumber", 0);
+    double count = 0, reckoning;
 
     for (size_t i = 0; i < set->n; i++)
         k += carries(set->v[i]);
-    *exact = json_len(json_get(map, "vBucketMap")) > 0;
+    *exact = false;
+    if (json_len(json_get(map, "vBucketMap")) > 0)
+        count = counted(c, map, set, exact);
     if (type != NULL && strcmp(type, "memcached") == 0)
         r = 0;
-    return *exact ? counted(c, map, set) : reckoned((int)cb_active_with(c, "kv", NULL), k, r);
+    if (*exact)
+        return count;
+    reckoning = reckoned((int)cb_active_with(c, "kv", NULL), k, r);
+    return count > reckoning ? count : reckoning;
 }
 
 /* --- quorum, groups, versions --- */

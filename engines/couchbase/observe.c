@@ -147,10 +147,18 @@ static int check_identity(const char *base, const struct json *pools, const stru
     return 0;
 }
 
-/* With the map of the vBuckets only where a hard failover is near: it says exactly what has no
- * other copy. */
-static bool needs_map(const struct json *pool)
+/* With the map of the vBuckets where a hard failover is near, or copies that are asked for may be
+ * missing: it says exactly what has no other copy. */
+static bool needs_map(const struct json *raw)
 {
+    const struct json *pool = json_get(raw, "default");
+
+    if (!json_bool(pool, "balanced", false))
+        return true;
+    JSON_FOREACH (said, json_get(raw, "nodeStatuses")) {
+        if (!json_bool(said, "gracefulFailoverPossible", true))
+            return true;
+    }
     JSON_FOREACH (n, json_get(pool, "nodes")) {
         const char *status = json_str(n, "status"), *is = json_str(n, "clusterMembership");
         if (status == NULL || is == NULL || strcmp(status, "unhealthy") == 0 ||
@@ -183,9 +191,13 @@ static struct json *ask(struct connection *cn, const char *base, const struct js
         json_free(g.raw);
         return NULL;
     }
-    if (needs_map(json_get(g.raw, "default")) &&
-        cb_get(cn, base, "/pools/default/buckets", &buckets, &ignored) == 0)
+    if (needs_map(g.raw) &&
+        cb_get(cn, base, "/pools/default/buckets", &buckets, &ignored) == 0 &&
+        json_is_array(buckets)) {
         json_set(g.raw, "buckets", buckets);
+        buckets = NULL;
+    }
+    json_free(buckets);
     return g.raw;
 }
 

@@ -218,6 +218,29 @@ def configured_by_another_name():
         tap.equal(lab.membership("n2"), "inactiveFailed", "n2")
 
 
+def map_by_another_name():
+    """What has no other copy is found in the map, whose hosts are not the names that nodes are configured with"""
+    nodes = [{"name": n, "configured": n + ".example"} for n in ("n1", "n2", "n3", "n4")]
+    nodes[2]["process"] = "frozen"
+    bucket = {"name": "single", "replicas": 0, "ramQuotaMiB": 256}
+    with Lab({"nodes": nodes, "buckets": [bucket], "autoFailover": {"enabled": False}}) as lab:
+        done = lab.kv("plan failover -service n3.example -mode hard -wait", 10)
+        tap.contains(done.stderr, "25.0 % of bucket single has no other copy", "the rule")
+        tap.equal(lab.requests(), [], "changing requests")
+
+
+def copies_that_are_not_made_yet():
+    """A replica that a bucket asks for and no rebalance has made is no copy, though all nodes are well"""
+    for version in ("7.2", "8.0"):
+        bucket = {"name": "single", "replicas": 0, "ramQuotaMiB": 256}
+        with Lab({"nodes": 4, "version": version, "buckets": [bucket]}) as lab:
+            lab.control("bucket", bucket="single", set={"replicas": 1})
+            lab.wait(lambda: "not balanced" in lab.kv("verify configuration", None).stdout, "the new number to be seen")
+            done = lab.kv("plan failover -service {n2} -mode hard -wait", 10)
+            tap.contains(done.stderr, "25.0 % of bucket single has no other copy", version)
+            tap.equal(lab.requests(), [], "changing requests")
+
+
 def older_than_a_page_of_events():
     """More events than the cluster tells unasked: somebody's rebalance behind them is not the outcome of a request without effect"""
     with Lab({"nodes": 3, "version": "7.2", "timing": {"rebalance": 0, "cache": 0.05}}) as lab:
@@ -360,6 +383,6 @@ if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, orphans_are_no_tasks, configured_by_another_name,
-              older_than_a_page_of_events,
+              map_by_another_name, copies_that_are_not_made_yet, older_than_a_page_of_events,
               stale_after_a_crash, undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
               aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])

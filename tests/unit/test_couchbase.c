@@ -267,6 +267,37 @@ static void shares_without_another_copy(void)
     cluster_release(&w.c);
 }
 
+/* The map names hosts as they are seen, in brackets where they are numbers; who is not recognised
+ * is not taken for safe. */
+static void shares_of_hosts_by_other_names(void)
+{
+    static const char *const seen[] = {
+        "{\"hostname\":\"10.0.0.1:8091\"}",
+        "{\"hostname\":\"[fd00::2]:8091\",\"configuredHostname\":\"[fd00::2]:8091\"}"};
+    struct json *mapped =
+        world_json("{\"name\":\"b\",\"replicaNumber\":0,\"vBucketServerMap\":{\"serverList\":["
+                   "\"10.0.0.1:11210\",\"[fd00::2]:11210\"],\"vBucketMap\":[[0],[1],[1],[1]]}}");
+    struct service *one;
+    const struct cb_set set = {&one, 1};
+    struct world w;
+    bool exact;
+
+    world_make(&w, 2, seen);
+    world_observe(&w);
+    one = &w.c.services[0];
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 25);
+    ok(exact);
+    one = &w.c.services[1];
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 75);
+    json_set(json_get(mapped, "vBucketServerMap"), "serverList",
+             world_json("[\"proxy:11210\",\"[fd00::2]:11210\"]"));
+    one = &w.c.services[0];
+    is_int((int)cb_share_lost(&w.c, mapped, &set, &exact), 50);
+    ok(!exact);
+    json_free(mapped);
+    cluster_release(&w.c);
+}
+
 static void load_now_and_after(void)
 {
     static const char *const more[] = {
@@ -413,6 +444,7 @@ int main(void)
             TAP_TEST(nodes_are_decoded), TAP_TEST(times_are_read),
             TAP_TEST(outcomes_are_told_by_identity), TAP_TEST(what_moves_is_compared),
             TAP_TEST(blind_memos_adopt_nothing), TAP_TEST(shares_without_another_copy),
-            TAP_TEST(load_now_and_after), TAP_TEST(intents_become_tasks),
+            TAP_TEST(shares_of_hosts_by_other_names), TAP_TEST(load_now_and_after),
+            TAP_TEST(intents_become_tasks),
             TAP_TEST(nonsense_is_refused), TAP_TEST(events_are_numbered));
 }
