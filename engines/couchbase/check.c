@@ -38,7 +38,9 @@ void cb_check_busy(const struct cluster *c, struct findings *f)
         else
             findings_add(f, SEVERITY_FATAL, "busy", c->store,
                          "a %s is running, or cannot be seen to have ended", a->kind);
-        findings_remedy(f, "show tasks follows it; 'plan stop-rebalance' stops it");
+        findings_remedy(f, "show tasks follows it; %s",
+                        cb_is_stoppable(a) ? "'plan stop-rebalance' stops it"
+                                           : "wait until it has ended");
         return;
     }
     check_unfinished(c, f);
@@ -83,6 +85,13 @@ void cb_check_capacity(const struct cluster *c, const struct cb_set *set, struct
     }
 }
 
+/* Does the set take the last node of a service, or the last that answers? */
+static bool is_last_of(const struct cluster *c, const char *duty, const struct cb_set *set)
+{
+    return (cb_active_with(c, duty, NULL) > 0 && cb_active_with(c, duty, set) == 0) ||
+           (cb_served_with(c, duty, NULL) > 0 && cb_served_with(c, duty, set) == 0);
+}
+
 /* Last node of the data service: never. Of another: on one's own word. */
 void cb_check_services(const struct cluster *c, const struct cb_set *set, struct findings *f)
 {
@@ -94,10 +103,11 @@ void cb_check_services(const struct cluster *c, const struct cb_set *set, struct
         findings_remedy(f, "add or recover a data node first");
     }
     for (size_t i = 0; i < sizeof duties / sizeof *duties; i++) {
-        if (cb_active_with(c, duties[i], NULL) == 0 || cb_active_with(c, duties[i], set) > 0)
+        if (!is_last_of(c, duties[i], set))
             continue;
         findings_add(f, SEVERITY_BLOCK, "last-of-service", c->store,
-                     "no active node would run the service %s", duties[i]);
+                     "no active node%s would run the service %s",
+                     cb_active_with(c, duties[i], set) > 0 ? " that answers" : "", duties[i]);
         findings_remedy(f, "add a node that runs it first");
     }
 }
@@ -417,14 +427,16 @@ static void check_add(const struct intent *in, const struct cluster *c, const st
 {
     const char *host = json_str(in->args, "host");
     struct arena a = {0};
-    const char *id =
-        arena_printf(&a, "%s:%lld", host ? host : "", (long long)json_int(in->args, "port", 8091));
+    bool bare = host != NULL && strchr(host, ':') != NULL && host[0] != '[';
+    const char *id = arena_printf(&a, bare ? "[%s]:%lld" : "%s:%lld", host ? host : "",
+                                  (long long)json_int(in->args, "port", 8091));
+    const struct service *member = cb_find_at(c, id);
 
     (void)set;
     cb_check_busy(c, f);
-    if (cluster_service(c, id) != NULL) {
+    if (member != NULL) {
         findings_add(f, SEVERITY_FATAL, "member-already", id, "%s is a member already (%s)", id,
-                     cluster_service(c, id)->membership);
+                     member->membership ? member->membership : "unknown");
         findings_remedy(f, "'plan rebalance' takes a waiting node in");
     }
     if (json_bool(in->args, "rebalance", false)) {
@@ -440,7 +452,7 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
                        struct findings *f)
 {
     const struct service *from = cb_find(c, json_str(in->args, "from"));
-    const struct service *to = cb_find(c, json_str(in->args, "to"));
+    const struct service *to = cb_find_at(c, json_str(in->args, "to"));
     struct cb_set leaving = {0};
     struct arena a = {0};
 
@@ -463,6 +475,11 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
                      to->membership);
         findings_remedy(f, "name a host that is no member, or 'plan remove-node -service %s'",
                         from->id);
+    } else if (to != NULL) { /* it waits with services of its own, not those of the other */
+        leaving.by_rebalance = true;
+        cb_check_services(c, &leaving, f);
+        check_copies(c, &leaving, f);
+        cb_check_capacity(c, &leaving, f);
     }
     check_kept(c, &leaving, f);
     cb_check_addresses(c,

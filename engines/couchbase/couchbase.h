@@ -102,6 +102,9 @@ const struct json *cb_rebalance_task(const struct json *tasks);
 /* Type of an entry that stands for data of a bucket that the cluster does not have: nothing runs.
  */
 #define CB_ORPHAN "orphanBucket"
+/* Types of entries that exclude rebalances and failovers without being one: stopRebalance does not
+ * end them. */
+#define CB_NO_OPERATION {"recovery", "hibernation"}
 /* Does that entry say that something runs? *unsure: the answering node could not find out. */
 bool cb_is_running(const struct json *task, bool *unsure);
 /* "rebalance", "graceful failover", ...: the words for a subtype. */
@@ -200,6 +203,10 @@ struct cb_set {
 int cb_select(const struct intent *in, const struct cluster *c, struct arena *a, struct cb_set *set,
               struct err *err);
 struct service *cb_find(const struct cluster *c, const char *name);
+/* The same, or the member whose secure port is at that HOST:PORT. */
+struct service *cb_find_at(const struct cluster *c, const char *address);
+/* The port of HOST:PORT or [HOST]:PORT when it is of that host; else NULL. */
+const char *cb_port_behind(const char *address, const char *host);
 bool cb_in(const struct cb_set *set, const struct service *s);
 /* What repeats the unsafe failover that was interrupted, with all its nodes; NULL: none was. */
 const char *cb_unfinished(struct arena *a, const struct cluster *c);
@@ -228,6 +235,8 @@ double cb_share_lost(const struct cluster *c, const struct json *bucket, const s
                      bool *exact);
 /* Active members that run a duty (NULL: any), the set left out; with those that join meanwhile. */
 size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb_set *but);
+/* Those of them that the cluster hears from. */
+size_t cb_served_with(const struct cluster *c, const char *duty, const struct cb_set *but);
 struct cb_quorum {
     size_t active, healthy, needed;
 };

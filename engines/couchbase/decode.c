@@ -152,6 +152,8 @@ static void decode_node(struct cluster *c, const struct json *raw)
     const struct json *stats = json_get(raw, "interestingStats");
     const char *id = address_of(raw), *group = json_str(raw, "serverGroup");
     const char *uptime = json_str(raw, "uptime");
+    int64_t seconds = uptime ? strtoll(uptime, NULL, 10) : 0;
+    int64_t quota = json_int(cb_part(c, "default"), "memoryQuota", -1);
     struct service *s;
     struct node *n;
 
@@ -178,10 +180,10 @@ static void decode_node(struct cluster *c, const struct json *raw)
     };
     s->membership = membership(c, s);
     decode_status(c, n, s);
-    if (uptime != NULL && strtoll(uptime, NULL, 10) > 0 && c->observed_ms > 0)
-        n->started_ms = s->started_ms = (c->observed_ms / 1000 - strtoll(uptime, NULL, 10)) * 1000;
-    if (cb_has(s, "kv"))
-        s->max_bytes = json_int(cb_part(c, "default"), "memoryQuota", -1) * (1 << 20);
+    if (seconds > 0 && seconds < c->observed_ms / 1000)
+        n->started_ms = s->started_ms = (c->observed_ms / 1000 - seconds) * 1000;
+    if (cb_has(s, "kv") && quota >= 0 && quota <= INT64_MAX >> 20)
+        s->max_bytes = quota * (1 << 20);
 }
 
 static void add_zone(struct cluster *c, const char *name)
@@ -336,10 +338,13 @@ static const char *on_nodes(struct cluster *c, const struct json *task)
 static void decode_task(struct cluster *c, const struct json *task)
 {
     const char *type = json_str(task, "type"), *status = json_str(task, "status");
-    bool orphan = type != NULL && strcmp(type, CB_ORPHAN) == 0;
+    static const char *const others[] = CB_NO_OPERATION;
+    bool orphan = type != NULL && strcmp(type, CB_ORPHAN) == 0, excludes = false;
 
     if (type == NULL)
         return;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        excludes = excludes || strcmp(type, others[i]) == 0;
     if (strcmp(type, "rebalance") == 0) {
         decode_operation(c, task);
         return;
@@ -351,7 +356,7 @@ static void decode_task(struct cluster *c, const struct json *task)
         .percent = (int)json_int(task, "progress", -1),
         .detail = orphan ? on_nodes(c, task) : NULL,
         .running = !orphan && (status == NULL || strcmp(status, "running") == 0),
-        .excludes_plans = strcmp(type, "recovery") == 0 || strcmp(type, "hibernation") == 0,
+        .excludes_plans = excludes,
     };
 }
 

@@ -105,18 +105,6 @@ char *cb_joined(const struct json *list)
     return buf_take(&b);
 }
 
-const char *cb_port_behind(const char *address, const char *host)
-{
-    const char *port = address ? strrchr(address, ':') : NULL;
-    size_t len = port ? (size_t)(port - address) : 0;
-
-    if (len > 1 && address[0] == '[' && address[len - 1] == ']') {
-        address++;
-        len -= 2;
-    }
-    return port && len == strlen(host) && strncmp(address, host, len) == 0 ? port + 1 : NULL;
-}
-
 const struct service *cb_target(struct doing *d)
 {
     const char *otp = json_str(d->t->args, "otp");

@@ -57,8 +57,6 @@ const struct service *cb_target(struct doing *d);
 bool cb_in_list(const struct json *list, const char *word);
 /* "a,b" of a list of strings; free() it. */
 char *cb_joined(const struct json *list);
-/* The port of HOST:PORT or [HOST]:PORT when it is of that host; else NULL. */
-const char *cb_port_behind(const char *address, const char *host);
 /* What a node tells may be a second old: "no" is said only when it was not so for longer than that.
  */
 enum settled cb_settled_if(struct doing *d, bool (*is_so)(struct doing *d), struct err *err);

@@ -301,7 +301,7 @@ static int expand_swap(const struct intent *in, const struct cluster *c, struct 
     if (to == NULL)
         return err_set(err, ERR_INPUT, "no node is named that takes its place");
     *ARENA_PUSH(&p->arena, leaving->v, leaving->n) = from;
-    if (cb_find(c, to) == NULL) {
+    if (cb_find_at(c, to) == NULL) {
         struct intent add = *in;
         const struct node *n = cluster_node(c, from->node);
         if (strchr(to, ':') == NULL)

@@ -1,6 +1,7 @@
 /* Copies, capacity, quorum: the arithmetic behind checks and verify. Pure. */
 #include "engines/couchbase/couchbase.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,17 @@ size_t cb_active_with(const struct cluster *c, const char *duty, const struct cb
     return n;
 }
 
+size_t cb_served_with(const struct cluster *c, const char *duty, const struct cb_set *but)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_services; i++) {
+        const struct service *s = &c->services[i];
+        n += stays(s, but) && cb_has(s, duty) && s->status != STATUS_UNREACHABLE;
+    }
+    return n;
+}
+
 /* Sums over the nodes that tell; the silent ones are taken to carry as much as the mean. */
 struct sums {
     int nodes, heard;
@@ -53,6 +65,12 @@ static void sum(const struct cluster *c, struct sums *t)
     }
 }
 
+/* Nonsense must not wrap round to little. */
+static int percent(double value)
+{
+    return value < 0 ? 0 : value < INT_MAX ? (int)value : INT_MAX;
+}
+
 void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_load *l)
 {
     double quota = (double)json_int(cb_part(c, "default"), "memoryQuota", 0) * (1 << 20);
@@ -72,11 +90,11 @@ void cb_load(const struct cluster *c, const struct cb_set *leaving, struct cb_lo
         return;
     scale = (double)t.nodes / l->nodes_after;
     if (quota > 0) {
-        l->memory_now = (int)(t.memory * 100 / (quota * t.heard));
-        l->memory_after = (int)(t.memory * 100 / (quota * t.heard) * scale);
+        l->memory_now = percent(t.memory * 100 / (quota * t.heard));
+        l->memory_after = percent(t.memory * 100 / (quota * t.heard) * scale);
     }
-    l->cpu_now = (int)(t.cpu / t.heard);
-    l->cpu_after = (int)(t.cpu / t.heard * scale);
+    l->cpu_now = percent(t.cpu / t.heard);
+    l->cpu_after = percent(t.cpu / t.heard * scale);
     l->ops_now = (int64_t)(t.ops / t.heard);
     l->ops_after = (int64_t)(t.ops / t.heard * scale);
 }

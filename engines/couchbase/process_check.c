@@ -150,11 +150,12 @@ static void check_automatic(const struct cluster *c, const struct cb_set *set, s
         findings_add(f, SEVERITY_NOTE, "auto-failover-off", c->store,
                      "auto-failover is off: nobody fails %s over while %s down", names,
                      set->n == 1 ? "it is" : "they are");
-    } else if (most == 0 || count + (int64_t)set->n <= most) {
+    } else if (most == 0 || count < most) {
+        bool all = most == 0 || count + (int64_t)set->n <= most;
         findings_add(f, SEVERITY_VIOLATION, "auto-failover-acts", c->store,
-                     "%lld s after the stop auto-failover fails %s over, hard: writes on their way "
-                     "are lost, and a recovery and a rebalance are needed afterwards",
-                     (long long)json_int(af, "timeout", 120), names);
+                     "%lld s after the stop auto-failover fails %s%s over, hard: writes on their "
+                     "way are lost, and a recovery and a rebalance are needed afterwards",
+                     (long long)json_int(af, "timeout", 120), all ? "" : "some of ", names);
         findings_remedy(f, "fail over gracefully first, or switch it off meanwhile: "
                            "'change-policy -params autoFailover.enabled=false'");
     }

@@ -1,5 +1,6 @@
 #include "engines/couchbase/couchbase.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Is `name` the host of this member, without its port? */
@@ -31,6 +32,33 @@ struct service *cb_find(const struct cluster *c, const char *name)
     return found;
 }
 
+const char *cb_port_behind(const char *address, const char *host)
+{
+    const char *port = address ? strrchr(address, ':') : NULL;
+    size_t len = port ? (size_t)(port - address) : 0;
+
+    if (len > 1 && address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    }
+    return port && len == strlen(host) && strncmp(address, host, len) == 0 ? port + 1 : NULL;
+}
+
+struct service *cb_find_at(const struct cluster *c, const char *address)
+{
+    struct service *found = cb_find(c, address);
+
+    for (size_t i = 0; i < c->n_services && address != NULL && found == NULL; i++) {
+        struct service *s = &c->services[i];
+        const struct node *n = cluster_node(c, s->node);
+        const char *port = n ? cb_port_behind(address, n->host) : NULL;
+        if (port != NULL &&
+            json_int(json_get(s->raw, "ports"), "httpsMgmt", 0) == strtoll(port, NULL, 10))
+            found = s;
+    }
+    return found;
+}
+
 const char *cb_unfinished(struct arena *a, const struct cluster *c)
 {
     const char *nodes = "";
@@ -44,6 +72,12 @@ const char *cb_unfinished(struct arena *a, const struct cluster *c)
 
 bool cb_is_stoppable(const struct activity *a)
 {
+    static const char *const others[] = CB_NO_OPERATION;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcmp(a->kind, others[i]) == 0)
+            return false;
+    }
     return a->subject == NULL && (a->excludes_plans || strcmp(a->kind, "pending retry") == 0);
 }
 

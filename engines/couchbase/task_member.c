@@ -85,28 +85,13 @@ static enum settled eject_settled(struct doing *d, struct err *err)
 
 /* --- add-node --- */
 
-static bool is_member_at(struct doing *d, const char *address)
-{
-    if (cb_find(&d->c, address) != NULL)
-        return true;
-    for (size_t i = 0; i < d->c.n_services && address != NULL; i++) {
-        const struct service *s = &d->c.services[i];
-        const struct node *n = cluster_node(&d->c, s->node);
-        const char *port = n ? cb_port_behind(address, n->host) : NULL;
-        if (port != NULL &&
-            json_int(json_get(s->raw, "ports"), "httpsMgmt", 0) == strtoll(port, NULL, 10))
-            return true;
-    }
-    return false;
-}
-
 /* A node added by its secure port may call itself by the plain one. */
 static bool is_added_node(struct doing *d)
 {
     const char *asked = json_str(d->t->args, "hostname");
 
-    return is_member_at(d, json_str(d->t->args, "address")) ||
-           is_member_at(d, asked ? cb_host(asked) : NULL);
+    return cb_find_at(&d->c, json_str(d->t->args, "address")) != NULL ||
+           cb_find_at(&d->c, asked ? cb_host(asked) : NULL) != NULL;
 }
 
 /* As the cluster wants it; plans made by earlier versions have the address only. */

@@ -255,6 +255,14 @@ def older_than_a_page_of_events():
         tap.contains(done.stderr, "still not done", "what is said")
 
 
+def no_operation_to_stop():
+    """What excludes a rebalance and cannot be stopped as one is not told as stopped"""
+    with Lab({"nodes": 3, "tasks": [{"type": "hibernation", "status": "running"}]}) as lab:
+        done = lab.kv("plan rebalance", 10)
+        tap.lacks(done.stderr, "stop-rebalance", "advice")
+        tap.contains(lab.kv("plan stop-rebalance -wait").stderr, "there is nothing to stop", "what is said")
+
+
 def stale_after_a_crash():
     """After a crash the task list is stale or its master silent: kvsh waits for a word, and asks for nothing twice."""
     for kind in ("stale", "master_timeout"):
@@ -383,6 +391,6 @@ if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, orphans_are_no_tasks, configured_by_another_name,
-              map_by_another_name, copies_that_are_not_made_yet, older_than_a_page_of_events,
+              map_by_another_name, copies_that_are_not_made_yet, older_than_a_page_of_events, no_operation_to_stop,
               stale_after_a_crash, undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
               aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])
