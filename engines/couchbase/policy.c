@@ -161,6 +161,12 @@ static int check_param(const struct cluster *c, const struct json *param, bool *
     return check_value(c, f, value ? value : "", err);
 }
 
+/* It belongs to the switch before it. */
+static bool is_period(const struct field *f)
+{
+    return f != NULL && f->group != NULL && f->kind == NUMBER;
+}
+
 /* The value a field will have: given, or as it is. */
 static const char *wanted(struct arena *a, const struct cluster *c, const struct json *params,
                           const struct field *f)
@@ -193,10 +199,9 @@ static void fill(struct buf *b, const struct cluster *c, const struct json *para
     for (size_t i = 1; i < N_FIELDS && on; i++) {
         const struct field *f = &fields[i];
         const char *value = wanted(&a, c, params, f);
-        bool period = f->group != NULL && f->kind == NUMBER;
         if (f->kind == COUNT || value == NULL)
             continue;
-        if (period) {
+        if (is_period(f)) {
             const char *its_switch = wanted(&a, c, params, f - 1);
             if (its_switch == NULL || strcmp(its_switch, "true") != 0 ||
                 (!is_given(params, f->name) && !is_given(params, f[-1].name)))
@@ -228,21 +233,38 @@ static int post(struct connection *cn, const struct cluster *c, const char *path
     return rc;
 }
 
-/* The cluster ignores everything else while auto-failover is off, and does not say so. */
+static bool is_on(struct arena *a, const struct cluster *c, const struct json *params,
+                  const struct field *f)
+{
+    const char *value = wanted(a, c, params, f);
+
+    return value != NULL && strcmp(value, "true") == 0;
+}
+
+/* The cluster ignores everything else while auto-failover is off, and does not say so; a period
+ * goes with its switch only. */
 static int check_effect(const struct cluster *c, const struct json *params, struct err *err)
 {
     struct arena a = {0};
-    const char *enabled = wanted(&a, c, params, &fields[0]);
-    bool on = enabled != NULL && strcmp(enabled, "true") == 0;
+    bool on = is_on(&a, c, params, &fields[0]);
     int rc = 0;
 
     JSON_FOREACH (param, params) {
         const char *name = json_key(param);
-        if (on || strcmp(name, PREFIX "enabled") == 0 || strcmp(name, PREFIX "resetCount") == 0)
+        const struct field *f = find_field(name);
+        if (strcmp(name, PREFIX "enabled") == 0 || strcmp(name, PREFIX "resetCount") == 0)
             continue;
-        err_set(err, ERR_INPUT, "%s can be changed only while auto-failover is on", name);
-        rc = err_advise(err, "give " PREFIX "enabled=true with it, or leave it out");
-        break;
+        if (!on) {
+            err_set(err, ERR_INPUT, "%s can be changed only while auto-failover is on", name);
+            rc = err_advise(err, "give " PREFIX "enabled=true with it, or leave it out");
+            break;
+        }
+        if (is_period(f) && !is_on(&a, c, params, f - 1)) {
+            err_set(err, ERR_INPUT, "%s can be changed only while %s%s is on", name, PREFIX,
+                    f[-1].name);
+            rc = err_advise(err, "give " PREFIX "%s=true with it, or leave it out", f[-1].name);
+            break;
+        }
     }
     arena_release(&a);
     return rc;

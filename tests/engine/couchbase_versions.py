@@ -121,6 +121,14 @@ def settings():
                 done = lab.kv("change-policy -params autoFailover." + what, 65)
                 tap.contains(done.stderr, "autoFailover.timeout can be changed only while auto-failover is on", version)
             tap.equal(lab.requests(), [], "requests without an effect")
+            if edition == "enterprise":
+                lab.kv("change-policy -params autoFailover.enabled=true autoFailover.timeout=90 "
+                       "autoFailover.failoverOnDataDiskIssues=true autoFailover.failoverOnDataDiskIssues.timePeriod=60")
+                lab.kv("change-policy -params autoFailover.failoverOnDataDiskIssues=false")
+                lab.control("clear")
+                done = lab.kv("change-policy -params autoFailover.failoverOnDataDiskIssues.timePeriod=90", 65)
+                tap.contains(done.stderr, "only while autoFailover.failoverOnDataDiskIssues is on", version)
+                tap.equal(lab.requests(), [], "requests without an effect")
             lab.kv("change-policy -params autoFailover.enabled=true autoFailover.timeout=60")
             tap.equal(lab.cluster()["autoFailover"]["timeout"], 60, "timeout")
 
