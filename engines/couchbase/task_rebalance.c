@@ -18,6 +18,19 @@ static bool failed_over(struct doing *d, const char **why)
     return true;
 }
 
+/* Without a majority they are not marked, but removed. */
+static bool thrown_out(struct doing *d, const char **why)
+{
+    JSON_FOREACH (otp, json_get(d->t->args, "otp")) {
+        const struct service *s = cb_by_otp(&d->c, json_value_str(otp));
+        if (s != NULL) {
+            *why = arena_printf(&d->c.arena, "%s is still a member", s->id);
+            return false;
+        }
+    }
+    return true;
+}
+
 static char *failover_form(struct doing *d, char moves[CB_MOVES], struct err *err)
 {
     bool unsafe = json_bool(d->t->args, "unsafe", false);
@@ -101,16 +114,17 @@ static struct cb_operation failover_operation(struct doing *d)
 {
     const char *mode = json_str(d->t->args, "mode");
     bool hard = mode != NULL && strcmp(mode, "hard") == 0;
+    bool unsafe = json_bool(d->t->args, "unsafe", false);
 
     return (struct cb_operation){
         .kind = hard ? "failover" : "gracefulFailover",
         .path = hard ? "/controller/startFailover" : "/controller/startGracefulFailover",
         .form = failover_form,
-        .base = json_bool(d->t->args, "unsafe", false) ? survivor(d) : NULL,
+        .base = unsafe ? survivor(d) : NULL,
         .stoppable = !hard,
         .allowed = hard ? failover_allowed : NULL,
-        .reached = failed_over,
-        .effective = failed_over,
+        .reached = unsafe ? thrown_out : failed_over,
+        .effective = unsafe ? thrown_out : failed_over,
     };
 }
 

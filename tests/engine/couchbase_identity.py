@@ -255,6 +255,13 @@ def older_than_a_page_of_events():
         tap.contains(done.stderr, "still not done", "what is said")
 
 
+def unsafe_is_not_done_by_halves():
+    """A node that is failed over already is still a member: an unsafe failover of it removes it"""
+    with Lab(cblab.FAILED) as lab:
+        lab.kv("plan failover -service {n2} -mode hard -unsafe -force -reason gone -confirm prod -wait")
+        tap.equal((len(asked(lab, HARD)), lab.membership("n2")), (1, None), "requests, n2")
+
+
 def no_operation_to_stop():
     """What excludes a rebalance and cannot be stopped as one is not told as stopped"""
     with Lab({"nodes": 3, "tasks": [{"type": "hibernation", "status": "running"}]}) as lab:
@@ -391,6 +398,7 @@ if __name__ == "__main__":
     tap.main([old_message, an_older_success, no_number_in_the_answer, the_same_by_somebody_else, lost_answer_and_theirs,
               theirs_behind_ours, refused_while_theirs_runs, members_changed_in_between, effect_missing, without_events,
               reports_that_say_nothing, node_statuses_missing, orphans_are_no_tasks, configured_by_another_name,
-              map_by_another_name, copies_that_are_not_made_yet, older_than_a_page_of_events, no_operation_to_stop,
+              map_by_another_name, copies_that_are_not_made_yet, older_than_a_page_of_events, unsafe_is_not_done_by_halves,
+              no_operation_to_stop,
               stale_after_a_crash, undone_by_somebody, rules_at_the_request, stale_for_long, retried_by_the_cluster,
               aborted_by_an_automatic_failover, the_leader_dies, quorum_lost_with_the_leader])
