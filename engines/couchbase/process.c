@@ -368,24 +368,35 @@ static enum settled start_settled(struct doing *d, struct err *err)
 
 /* --- await-restart --- */
 
+/* A node's uptime comes with its heartbeats: what is told of it is that old at most. */
+#define LAG_S 10
+#define UPTIME_MAX INT64_C(4102444800) /* more is nonsense */
+
 struct uptime {
     int64_t seconds, at_ms;
+    bool down; /* it was not heard then */
 };
 
 static int64_t uptime_of(const struct service *s)
 {
     const char *text = json_str(s->raw, "uptime");
 
-    return text ? strtoll(text, NULL, 10) : 0;
+    int64_t seconds = text ? strtoll(text, NULL, 10) : 0;
+
+    return seconds > 0 && seconds < UPTIME_MAX ? seconds : 0;
 }
 
-/* A process that has run for less time than has passed since it was looked at was begun anew. */
+/* A process was begun anew when it has run for less time than it had before, or than has passed
+ * since; one that was down then, when it has run for no longer than that. */
 static bool has_restarted(struct doing *d, const struct uptime *was)
 {
     const struct service *s = cb_target(d);
-    int64_t passed = (d->c.observed_ms - was->at_ms) / 1000;
+    int64_t passed = (d->c.observed_ms - was->at_ms) / 1000, now = s ? uptime_of(s) : 0;
 
-    return s != NULL && cb_is_healthy(s) && uptime_of(s) + 2 < was->seconds + passed;
+    if (s == NULL || !cb_is_healthy(s))
+        return false;
+    return was->down ? now - LAG_S < passed
+                     : now < was->seconds || now + LAG_S < was->seconds + passed;
 }
 
 static bool read_uptime(const char *memo, struct uptime *was)
@@ -395,6 +406,7 @@ static bool read_uptime(const char *memo, struct uptime *was)
 
     was->seconds = json_int(j, "uptime", -1);
     was->at_ms = json_int(j, "at", 0);
+    was->down = json_bool(j, "down", false);
     json_free(j);
     return was->seconds >= 0;
 }
@@ -409,9 +421,9 @@ static int do_await_restart(struct doing *d, struct err *err)
     int rc = 0;
 
     if (!read_uptime(d->p->memo, &was)) {
-        was = (struct uptime){s ? uptime_of(s) : 0, d->c.observed_ms};
-        snprintf(note, sizeof note, "{\"uptime\": %lld, \"at\": %lld}", (long long)was.seconds,
-                 (long long)was.at_ms);
+        was = (struct uptime){s ? uptime_of(s) : 0, d->c.observed_ms, !is_heard(s)};
+        snprintf(note, sizeof note, "{\"uptime\": %lld, \"at\": %lld, \"down\": %s}",
+                 (long long)was.seconds, (long long)was.at_ms, was.down ? "true" : "false");
         if (d->p->remember != NULL && d->p->remember(d->p, note) != 0)
             rc = err_set(err, ERR_FAILED, "the node's uptime cannot be written into the journal");
     }

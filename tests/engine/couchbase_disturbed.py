@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 
 from cblab import FAILED, GROUPS, Lab, NODES, SPARE, WAITING, tap
 
@@ -281,6 +282,21 @@ def restart_interrupted():
             tap.equal(len(asked(lab, path)), 1, "requests of " + path)
 
 
+def restart_seen_late():
+    """restart-service is not told of a restart by an uptime that is some seconds old"""
+    with Lab(dict(NODES, timing={"cache": 5})) as lab:
+        lab.kv("plan restart-service -service {n2} -pause")
+        waits = "waiting for: a restart of couchbase-server on " + lab.host["n2"]
+        lab.wait(lambda: waits in lab.task(), "the plan to wait")
+        time.sleep(8)
+        tap.contains(lab.task(), waits, "the plan afterwards")
+        lab.control("node", node="n2", do="kill")
+        lab.control("node", node="n2", do="revive")
+        lab.control("set", timing={"cache": 0.3})
+        lab.kv("plan wait -last")
+        tap.equal(lab.membership("n2"), "active", "n2")
+
+
 def restart_and_others():
     """restart-service whose node somebody else takes out meanwhile: the plan stops and says so"""
     with Kind("", NODES, "", {}).lab() as lab:
@@ -311,4 +327,4 @@ if __name__ == "__main__":
               if (not ONLY or name in ONLY) and not (kinds is AT_ONCE and function is others_in_between)
               and not (function is others_before and name in ("cleanup", "set-recovery"))] +
              [t for t in (stop_is_for_what_was_seen, stop_what_a_stale_list_told_of, interrupt_leaves_others_alone,
-                          leaves_while_it_is_moved, restart_interrupted, restart_and_others) if not ONLY or "special" in ONLY])
+                          leaves_while_it_is_moved, restart_interrupted, restart_seen_late, restart_and_others) if not ONLY or "special" in ONLY])
