@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kvsh/fs.h"
+
+#define NUMBER_MS 10000 /* how long a task list may be stale */
+
 /* --- failover --- */
 
 static bool failed_over(struct doing *d, const char **why)
@@ -279,16 +283,48 @@ static bool is_stopped(struct doing *d)
     return task == NULL || (was != NULL && now != NULL && strcmp(was, now) != 0);
 }
 
+/* The number of what runs is looked for, and a list from a node that has not heard does not tell it.
+ */
+static bool is_number_hidden(struct doing *d)
+{
+    const struct json *task = running_task(d);
+
+    return json_str(d->t->args, "id") != NULL && task != NULL &&
+           json_str(task, "rebalanceId") == NULL;
+}
+
+/* Waits for a list that tells what runs: it may be another operation by now. */
+static int await_number(struct doing *d, bool unsafe, struct err *err)
+{
+    int64_t since = time_mono_ms();
+
+    while (is_number_hidden(d) && time_mono_ms() - since < NUMBER_MS) {
+        if (cb_pause(d, -1, "a task list that is not stale", err) != 0 || cb_look(d, err) != 0)
+            return -1;
+    }
+    if (!is_number_hidden(d) || unsafe)
+        return 0;
+    err_set(err, ERR_FAILED,
+            "it cannot be seen whether what runs is still what this plan is to stop: the node that "
+            "leads it does not answer");
+    return err_advise(err, "wait until it answers, or another node leads; show tasks tells; then "
+                           "make the plan anew");
+}
+
 static int do_stop_rebalance(struct doing *d, struct err *err)
 {
     const char *id = json_str(d->t->args, "id");
+    bool unsafe = json_bool(d->t->args, "unsafe", false);
+    bool retry = json_bool(d->t->args, "retry", false);
     char *escaped, *path;
     int rc;
 
+    if (!retry && await_number(d, unsafe, err) != 0)
+        return -1;
     if (is_stopped(d))
         return 0;
-    if (!json_bool(d->t->args, "retry", false))
-        return cb_stop(d, json_bool(d->t->args, "unsafe", false), err);
+    if (!retry)
+        return cb_stop(d, unsafe, err);
     escaped = http_escape(id ? id : "");
     path = xasprintf("/controller/cancelRebalanceRetry/%s", escaped);
     rc = cb_change(d, path, NULL, NULL, err);

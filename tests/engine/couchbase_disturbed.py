@@ -228,6 +228,23 @@ def stop_what_a_stale_list_told_of():
             tap.equal(len(asked(lab, "/controller/stopRebalance")), 1, kind + ": requests")
 
 
+def stop_waits_for_a_number():
+    """stop-rebalance that meets a stale list does not take what somebody began since for what it is to stop"""
+    for count, status in ((2, 0), (-1, 1)):
+        with KINDS["remove-node"].lab() as lab:
+            lab.control("set", timing={"rebalance": 1000})
+            others_rebalance(lab, "n3")
+            lab.wait(lambda: "RUNNING" in lab.kv("show tasks").stdout, "theirs to be seen")
+            lab.kv("plan stop-rebalance -noexecute")
+            lab.others("/controller/stopRebalance", "allowUnsafe=false")
+            lab.wait(lambda: lab.cluster()["operation"] is None, "theirs to be stopped by them")
+            others_rebalance(lab, "n4")
+            lab.control("fault", kind="stale", path="/pools/default/tasks", method="GET", count=count)
+            lab.kv("plan execute -last -wait", status)
+            tap.ok(lab.cluster()["operation"] is not None, "the second one goes on")
+            tap.equal(asked(lab, "/controller/stopRebalance"), [], "requests")
+
+
 def interrupt_leaves_others_alone():
     """An interrupted plan does not stop what somebody else began behind its own"""
     with KINDS["remove-node"].lab(version="7.2") as lab:
@@ -326,5 +343,6 @@ if __name__ == "__main__":
               for kinds in (KINDS, AT_ONCE) for name, kind in kinds.items()
               if (not ONLY or name in ONLY) and not (kinds is AT_ONCE and function is others_in_between)
               and not (function is others_before and name in ("cleanup", "set-recovery"))] +
-             [t for t in (stop_is_for_what_was_seen, stop_what_a_stale_list_told_of, interrupt_leaves_others_alone,
-                          leaves_while_it_is_moved, restart_interrupted, restart_seen_late, restart_and_others) if not ONLY or "special" in ONLY])
+             [t for t in (stop_is_for_what_was_seen, stop_what_a_stale_list_told_of, stop_waits_for_a_number,
+                          interrupt_leaves_others_alone, leaves_while_it_is_moved, restart_interrupted, restart_seen_late,
+                          restart_and_others) if not ONLY or "special" in ONLY])
