@@ -104,7 +104,10 @@ const struct json *cb_rebalance_task(const struct json *tasks);
 #define CB_ORPHAN "orphanBucket"
 /* Types of entries that exclude rebalances and failovers without being one: stopRebalance does not
  * end them. */
-#define CB_NO_OPERATION {"recovery", "hibernation"}
+#define CB_NO_OPERATION           \
+    {                             \
+        "recovery", "hibernation" \
+    }
 /* Does that entry say that something runs? *unsure: the answering node could not find out. */
 bool cb_is_running(const struct json *task, bool *unsure);
 /* "rebalance", "graceful failover", ...: the words for a subtype. */

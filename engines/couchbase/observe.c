@@ -191,8 +191,7 @@ static struct json *ask(struct connection *cn, const char *base, const struct js
         json_free(g.raw);
         return NULL;
     }
-    if (needs_map(g.raw) &&
-        cb_get(cn, base, "/pools/default/buckets", &buckets, &ignored) == 0 &&
+    if (needs_map(g.raw) && cb_get(cn, base, "/pools/default/buckets", &buckets, &ignored) == 0 &&
         json_is_array(buckets)) {
         json_set(g.raw, "buckets", buckets);
         buckets = NULL;

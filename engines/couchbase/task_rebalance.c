@@ -283,7 +283,8 @@ static bool is_stopped(struct doing *d)
     return task == NULL || (was != NULL && now != NULL && strcmp(was, now) != 0);
 }
 
-/* The number of what runs is looked for, and a list from a node that has not heard does not tell it.
+/* The number of what runs is looked for, and a list from a node that has not heard does not tell
+ * it.
  */
 static bool is_number_hidden(struct doing *d)
 {

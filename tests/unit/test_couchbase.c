@@ -445,6 +445,6 @@ int main(void)
             TAP_TEST(outcomes_are_told_by_identity), TAP_TEST(what_moves_is_compared),
             TAP_TEST(blind_memos_adopt_nothing), TAP_TEST(shares_without_another_copy),
             TAP_TEST(shares_of_hosts_by_other_names), TAP_TEST(load_now_and_after),
-            TAP_TEST(intents_become_tasks),
-            TAP_TEST(nonsense_is_refused), TAP_TEST(events_are_numbered));
+            TAP_TEST(intents_become_tasks), TAP_TEST(nonsense_is_refused),
+            TAP_TEST(events_are_numbered));
 }
