@@ -261,8 +261,8 @@ class Lab:
         self.watch_interval = 1
         self.token = "".join(random.choice("0123456789abcdef") for _ in range(64))
         self.token_file = self.file("token", self.token + "\n", 0o600)
-        self.config = self.file("kvsh.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n%s" % (
-            os.path.join(self.folder, "state"), self.token_file, "timeout = 15\n" if tap.SLOWER > 10 else ""), 0o600)
+        self.config = self.file("kvsh.conf", "[kvsh]\nstate-dir = %s\ntoken-file = %s\n" % (
+            os.path.join(self.folder, "state"), self.token_file), 0o600)
         base = free_block(len(dirs))
         self.nodes = [Node(self, i + 1, base + i * BLOCK, n) for i, n in enumerate(dirs)]
 
@@ -286,7 +286,8 @@ class Lab:
     # --- kvsh ---
 
     def command(self, *words, config=None):
-        return [KVSH, "-config", config or self.config] + list(words)
+        slowly = ["-timeout", "15"] if tap.SLOWER > 10 else []
+        return [KVSH, "-config", config or self.config] + slowly + list(words)
 
     def kvsh(self, line, want=0, stdin=None, timeout=120, config=None, options=()):
         """Runs kvsh with the words of `line` (a string, or a list of words)."""
