@@ -185,7 +185,7 @@ static const struct {
     {"Stopped by user",
      "somebody stopped it: show events tells; executing the plan begins it anew"},
     {"Unfinished failover of nodes",
-     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe'"},
+     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe " CB_UNSAFE "'"},
     {"Cannot communicate to the orchestrator",
      "wait until another node leads, or 'plan stop-rebalance -unsafe'"},
     /* recovery, rebalance */
@@ -228,7 +228,7 @@ static const struct {
     {"port number must be", "give a port from 1024 to 65535"},
     {"Could not find group", "the group was removed: see show groups"},
     {"unfinished failover",
-     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe'"},
+     "repeat that failover first: 'plan failover -service NODE -mode hard -unsafe " CB_UNSAFE "'"},
     {"loss of quorum",
      "bring nodes back, or see the runbook for a lost quorum in kvsh-couchbase(7)"},
     {"rebalance is in progress", "show tasks follows it; execute the plan when it has ended"},

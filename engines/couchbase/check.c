@@ -495,6 +495,9 @@ static void check_swap(const struct intent *in, const struct cluster *c, const s
 static void check_restart(const struct intent *in, const struct cluster *c,
                           const struct cb_set *set, struct findings *f)
 {
+    struct cb_set stays_active = {0};
+    struct arena a = {0};
+
     cb_check_busy(c, f);
     cb_check_agents(c, set, json_bool(in->args, "pause", false), f);
     for (size_t i = 0; i < set->n; i++) {
@@ -505,12 +508,17 @@ static void check_restart(const struct intent *in, const struct cluster *c,
         cb_check_services(c, &one, f);
         if (cb_has(s, "kv"))
             check_graceful(c, &one, f);
+        else /* nothing takes over from it first */
+            *ARENA_PUSH(&a, stays_active.v, stays_active.n) = set->v[i];
         if (i == 0)
             cb_check_capacity(c, &one, f);
     }
     check_kept(c, &(struct cb_set){0}, f);
     cb_check_addresses(c, &(struct cb_departure){.by_rebalance = true}, f);
+    if (stays_active.n > 0)
+        cb_check_automatic(c, &stays_active, f);
     cb_check_auto_failover(c, f);
+    arena_release(&a);
 }
 
 /* --- the rest --- */

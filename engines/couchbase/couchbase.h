@@ -211,6 +211,8 @@ struct service *cb_find_at(const struct cluster *c, const char *address);
 /* The port of HOST:PORT or [HOST]:PORT when it is of that host; else NULL. */
 const char *cb_port_behind(const char *address, const char *host);
 bool cb_in(const struct cb_set *set, const struct service *s);
+/* What goes with -unsafe. */
+#define CB_UNSAFE "-force -reason TEXT -confirm STORENAME"
 /* What repeats the unsafe failover that was interrupted, with all its nodes; NULL: none was. */
 const char *cb_unfinished(struct arena *a, const struct cluster *c);
 /* Something that 'plan stop-rebalance' ends: what runs, or will be tried again. */
@@ -260,6 +262,8 @@ void cb_explain(const struct task *t, const struct cluster *c,
 void cb_check_busy(const struct cluster *c, struct findings *f);
 void cb_check_capacity(const struct cluster *c, const struct cb_set *set, struct findings *f);
 void cb_check_services(const struct cluster *c, const struct cb_set *set, struct findings *f);
+/* What the cluster does by itself about these while they are down, active as they are. */
+void cb_check_automatic(const struct cluster *c, const struct cb_set *set, struct findings *f);
 void cb_check_auto_failover(const struct cluster *c, struct findings *f);
 
 /* --- process.c, process_check.c --- */

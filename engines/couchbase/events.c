@@ -82,10 +82,10 @@ static char *path_since(const char *stream, int64_t cursor)
     char text[40], *escaped, *path;
     struct tm tm;
 
-    if (cursor == 0)
-        return xasprintf("/%s", stream);
     if (strcmp(stream, "logs") == 0)
-        return xasprintf("/logs?sinceTime=%lld", (long long)ms);
+        return cursor == 0 ? xstrdup("/logs") : xasprintf("/logs?sinceTime=%lld", (long long)ms);
+    if (cursor == 0)
+        return xstrdup("/events?limit=-1"); /* without a limit the newest may be missing */
     gmtime_r(&seconds, &tm);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
     escaped = http_escape(text);

@@ -256,9 +256,9 @@ bool cb_versions_mixed(const struct cluster *c, const char **low, const char **h
         const char *v = c->services[i].version;
         if (v == NULL)
             continue;
-        if (*low == NULL || strcmp(v, *low) < 0)
+        if (*low == NULL || strverscmp(v, *low) < 0)
             *low = v;
-        if (*high == NULL || strcmp(v, *high) > 0)
+        if (*high == NULL || strverscmp(v, *high) > 0)
             *high = v;
     }
     return *low != NULL && strcmp(*low, *high) != 0;

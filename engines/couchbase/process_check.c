@@ -139,7 +139,7 @@ static void check_majority(const struct cluster *c, const struct cb_set *set, st
 }
 
 /* What the cluster does by itself about a node that is silent. */
-static void check_automatic(const struct cluster *c, const struct cb_set *set, struct findings *f)
+void cb_check_automatic(const struct cluster *c, const struct cb_set *set, struct findings *f)
 {
     const struct json *af = cb_part(c, "autoFailover");
     struct arena a = {0};
@@ -159,7 +159,6 @@ static void check_automatic(const struct cluster *c, const struct cb_set *set, s
         findings_remedy(f, "fail over gracefully first, or switch it off meanwhile: "
                            "'change-policy -params autoFailover.enabled=false'");
     }
-    cb_check_auto_failover(c, f);
     arena_release(&a);
 }
 
@@ -183,7 +182,8 @@ void cb_check_stop(const struct intent *in, const struct cluster *c, const struc
         check_unserved(c, &active, f);
         check_majority(c, &active, f);
         cb_check_capacity(c, &active, f);
-        check_automatic(c, &active, f);
+        cb_check_automatic(c, &active, f);
+        cb_check_auto_failover(c, f);
     }
     arena_release(&a);
 }

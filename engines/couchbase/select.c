@@ -67,7 +67,8 @@ const char *cb_unfinished(struct arena *a, const struct cluster *c)
         if (json_str(c->services[i].raw, "failoverStatus") != NULL)
             nodes = arena_printf(a, "%s -service %s", nodes, c->services[i].id);
     }
-    return nodes[0] ? arena_printf(a, "'plan failover%s -mode hard -unsafe'", nodes) : NULL;
+    return nodes[0] ? arena_printf(a, "'plan failover%s -mode hard -unsafe " CB_UNSAFE "'", nodes)
+                    : NULL;
 }
 
 bool cb_is_stoppable(const struct activity *a)

@@ -73,11 +73,12 @@ static void verify_activities(const struct cluster *c, struct findings *f)
         bool orphan = strcmp(a->kind, CB_ORPHAN) == 0;
         if (orphan && a->subject != NULL)
             verify_orphan(c, a, f);
-        if (orphan || a->subject != NULL)
+        if (orphan || (a->subject != NULL && !a->excludes_plans))
             continue;
         if (a->running && a->excludes_plans) {
-            findings_add(f, SEVERITY_NOTE, "operation-runs", c->store, "a %s is running%s%s",
-                         a->kind, a->detail ? ": " : "", a->detail ? a->detail : "");
+            findings_add(f, SEVERITY_NOTE, "operation-runs", c->store, "a %s%s%s is running%s%s",
+                         a->kind, a->subject ? " of " : "", a->subject ? a->subject : "",
+                         a->detail ? ": " : "", a->detail ? a->detail : "");
             findings_remedy(f, "show tasks follows it");
         } else if (strcmp(a->kind, "pending retry") == 0) {
             findings_add(f, SEVERITY_NOTE, "pending-retry", c->store,
@@ -234,7 +235,7 @@ static void verify_rest(const struct cluster *c, struct findings *f)
                      "or rebalance",
                      q.healthy, q.active, q.needed);
         findings_remedy(f, "bring nodes back; if they are lost for good, 'plan failover -service "
-                           "NODE -mode hard -unsafe'");
+                           "NODE -mode hard -unsafe " CB_UNSAFE "'");
     }
     JSON_FOREACH (alert, json_get(cb_part(c, "default"), "alerts")) {
         const char *text = json_str(alert, "msg");

@@ -799,7 +799,8 @@ static void unfinished_are_all_named(void)
 {
     static const char *const more[] = {NULL, "{\"failoverStatus\":\"unfinished\"}",
                                        "{\"failoverStatus\":\"unfinished\"}", NULL};
-    const char *all = "'plan failover -service cb2:8091 -service cb3:8091 -mode hard -unsafe'";
+    const char *all =
+        "'plan failover -service cb2:8091 -service cb3:8091 -mode hard -unsafe " CB_UNSAFE "'";
     struct json *args = world_json("{}");
     const struct intent in = {.verb = VERB_REBALANCE, .args = args};
     struct findings f = {0};

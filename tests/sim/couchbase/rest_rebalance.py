@@ -36,7 +36,9 @@ def read_parameters(ctx: Context) -> Form:
             raise refuse(400, f"Malformed topology parameter \"{name}\"")
         if len(form.many(name)) > 1:
             raise refuse(400, "Duplicate topology parameters")
-    plain = ["knownNodes", "ejectedNodes", "deltaRecoveryBuckets"] + expected_keys(ctx)
+    plain = ["knownNodes", "ejectedNodes", "deltaRecoveryBuckets"]
+    if ctx.profile.enterprise:
+        plain += expected_keys(ctx)
     found = form.problems(plain + topology)
     if found:  # services= belongs to other profiles, planUUID to a plan nobody made here
         raise Refused(errors(found))
