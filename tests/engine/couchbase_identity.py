@@ -248,6 +248,8 @@ def older_than_a_page_of_events():
         for _ in range(130):
             lab.others(REBALANCE, known)
             lab.wait(lambda: lab.cluster()["operation"] is None, "its end")
+        seen = [len(lab.json("show events -num 1000")["events"]) for _ in range(2)]
+        tap.equal(seen[0], seen[1], "events that a first look and a second one show")
         lab.control("bucket", bucket="orders", set={"replicas": 2})
         lab.wait(lambda: "not balanced" in lab.kv("verify configuration", None).stdout, "the new number to be seen")
         lab.control("fault", kind="cut", path=REBALANCE, method="POST", count=-1, effect=False)

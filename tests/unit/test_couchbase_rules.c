@@ -196,6 +196,13 @@ static const struct {
      NULL,
      "capacity",
      SEVERITY_BLOCK},
+    {VERB_RESTART_SERVICE,
+     "{\"services\":[\"cb1\"],\"pause\":true}",
+     {"{\"services\":[\"n1ql\"]}", "{\"services\":[\"n1ql\"]}"},
+     "autoFailover",
+     "{\"enabled\":true,\"timeout\":120,\"count\":0,\"maxCount\":2}",
+     "auto-failover-acts",
+     SEVERITY_VIOLATION},
     {VERB_RECOVER, "{\"services\":[\"cb1\"]}", {0}, NULL, NULL, "not-failed-over", SEVERITY_FATAL},
     {VERB_RECOVER,
      "{\"services\":[\"cb1\"],\"type\":\"delta\"}",
@@ -723,6 +730,21 @@ static void checks_keep_silent(void)
     }
 }
 
+static void versions_are_ordered_by_their_numbers(void)
+{
+    static const char *const more[] = {"{\"version\":\"7.6.10-1\"}", "{\"version\":\"7.6.8-1\"}",
+                                       "{\"version\":\"7.6.10-1\"}", "{\"version\":\"7.6.10-1\"}"};
+    const char *low, *high;
+    struct world w;
+
+    world_make(&w, 4, more);
+    world_observe(&w);
+    ok(cb_versions_mixed(&w.c, &low, &high));
+    has_str(low, "7.6.8");
+    has_str(high, "7.6.10");
+    cluster_release(&w.c);
+}
+
 /* --- verify --- */
 
 static const struct {
@@ -753,6 +775,7 @@ static const struct {
      "auto-failover-too-small"},
     {{"{\"status\":\"unhealthy\"}", "{\"status\":\"unhealthy\"}"}, NULL, NULL, "no-quorum"},
     {{0}, "tasks", "[{\"type\":\"rebalance\",\"status\":\"running\"}]", "operation-runs"},
+    {{0}, "tasks", "[{\"type\":\"recovery\",\"bucket\":\"b\"}]", "operation-runs"},
     {{0},
      "tasks",
      "[{\"type\":\"rebalance\",\"status\":\"notRunning\",\"errorMessage\":\"Rebalance failed.\"}]",
@@ -821,6 +844,7 @@ static void unfinished_are_all_named(void)
 
 int main(void)
 {
-    TAP_RUN(TAP_TEST(checks_speak), TAP_TEST(checks_keep_silent), TAP_TEST(verify_finds),
+    TAP_RUN(TAP_TEST(checks_speak), TAP_TEST(checks_keep_silent),
+            TAP_TEST(versions_are_ordered_by_their_numbers), TAP_TEST(verify_finds),
             TAP_TEST(unfinished_are_all_named));
 }
