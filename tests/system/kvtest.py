@@ -286,7 +286,7 @@ class Lab:
     # --- kvsh ---
 
     def command(self, *words, config=None):
-        slowly = ["-timeout", "15"] if tap.SLOWER > 10 else []
+        slowly = ["-timeout", "15"] if tap.SLOWER > 10 and "-timeout" not in words else []
         return [KVSH, "-config", config or self.config] + slowly + list(words)
 
     def kvsh(self, line, want=0, stdin=None, timeout=120, config=None, options=()):
