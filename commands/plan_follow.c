@@ -61,7 +61,7 @@ static int say_failed(const struct plan *p, struct err *err)
                               t->target ? t->target : "the store", (long long)p->id,
                               (long long)p->id);
         advice = t->advice;
-    } else if ((t = first_in(p, TASK_ERROR)) != NULL && code != ERR_LOCKED && code != ERR_STALE) {
+    } else if ((t = first_in(p, TASK_ERROR)) != NULL && !plan_is_overtaken(p)) {
         say_task(p, t, code, err);
         if (t->advice != NULL && t->advice[0])
             advice = t->advice;

@@ -102,12 +102,6 @@ static void out_counts(struct out_row *row, const struct task_counts *n, bool at
     }
 }
 
-/* Of a failed task the failures tell, but not that another plan is behind it. */
-static bool is_overtaken(const struct plan *p)
-{
-    return p->code == ERR_LOCKED || p->code == ERR_STALE;
-}
-
 static void out_plan(struct out *out, const struct plan *p)
 {
     struct out_row *row = out_row(out, &table_plan);
@@ -129,7 +123,8 @@ static void out_plan(struct out *out, const struct plan *p)
         out_int(row, "ended", p->ended_ms);
     plan_count(p, &n);
     out_counts(row, &n, plan_at_rest(p->state));
-    if ((n.failed + n.unknown == 0 || is_overtaken(p)) && p->error != NULL && p->error[0] &&
+    /* of a failed task the failures tell, but not that another plan is behind it */
+    if ((n.failed + n.unknown == 0 || plan_is_overtaken(p)) && p->error != NULL && p->error[0] &&
         (p->state == PLAN_ERROR || p->state == PLAN_INTERRUPTED)) {
         row = out_row(out, &table_plan_attempt_error);
         out_str(row, "outcome", p->state == PLAN_ERROR ? "Plan failure" : "Interrupted");

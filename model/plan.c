@@ -254,3 +254,8 @@ bool plan_is_partial(const struct plan *p)
     }
     return failed > 0 && done > 0;
 }
+
+bool plan_is_overtaken(const struct plan *p)
+{
+    return p->state == PLAN_ERROR && (p->code == ERR_LOCKED || p->code == ERR_STALE);
+}

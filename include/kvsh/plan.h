@@ -139,3 +139,5 @@ void plan_count(const struct plan *p, struct task_counts *counts);
  * nothing waits for it, and others of that wave succeeded. Never with an unknown outcome.
  */
 bool plan_is_partial(const struct plan *p);
+/* Did it end because another plan has the store's lease, or had it meanwhile? */
+bool plan_is_overtaken(const struct plan *p);
