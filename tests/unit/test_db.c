@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -483,12 +484,14 @@ static void names_the_process_in_the_way(void)
     is_int(pipe(holds), 0);
     pid = fork();
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         db = open_fine(false);
         db_begin(db, &err);
         if (write(holds[1], "h", 1) == 1)
             pause();
         _exit(1);
     }
+    close(holds[1]);
     is_int(read(holds[0], &byte, 1), 1);
     db = open_fine(false);
     ok(run(db, "PRAGMA busy_timeout = 20"));
@@ -498,7 +501,6 @@ static void names_the_process_in_the_way(void)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(holds[0]);
-    close(holds[1]);
     is_int(db_begin(db, &err), 0);
     db_close(db);
     end();
