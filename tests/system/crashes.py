@@ -42,7 +42,7 @@ def kill(pid):
 
 def kill_runner(lab):
     """Kills the runner, which may just be on its way; False when the plan had come to its end before."""
-    wait_for(lambda: runner_of(lab) or lab.plan_state(PLAN) in ENDS, "there is a runner", every=0.01)
+    wait_for(lambda: runner_of(lab) or lab.state_in_journal(PLAN) in ENDS, "there is a runner", every=0.01)
     return kill(runner_of(lab))
 
 
@@ -64,10 +64,10 @@ def killed_at(seconds, victim, begun):
     lab = prepared()
     try:
         shell = lab.spawn(lab.deploy_lines()[-1])
-        wait_for(lambda: lab.plan_state(PLAN) in ENDS + ("RUNNING",) + (() if begun else ("PENDING", "APPROVED")), "the plan is there",
-                 every=0.01)
+        there = ENDS + ("RUNNING",) + (() if begun else ("PENDING", "APPROVED"))
+        wait_for(lambda: lab.state_in_journal(PLAN) in there, "the plan is there", every=0.01)
         time.sleep(seconds)
-        before = lab.plan_state(PLAN)
+        before = lab.state_in_journal(PLAN)
         allowed = victim(lab, shell)
         state = lab.plan_state(PLAN)
         shown = lab.kvsh("show plan -id %d" % PLAN).out

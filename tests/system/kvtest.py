@@ -10,6 +10,7 @@ close() finds what it started, and nothing else. Ports are drawn from a range be
 reserved against other tests by abstract sockets, which leave nothing behind.
 """
 import atexit
+import contextlib
 import json
 import os
 import pty
@@ -20,6 +21,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -349,6 +351,13 @@ class Lab:
     def password(self):
         with open(os.path.join(self.nodes[0].root, STORE, "secret"), encoding="ascii") as f:
             return f.read().strip()
+
+    def state_in_journal(self, number):
+        """The same as plan_state, faster than kvsh is when a checker runs it."""
+        path = os.path.join(self.folder, "state", STORE, "journal.db")
+        with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)) as db:
+            row = db.execute("SELECT state FROM plan WHERE id = ?", (number,)).fetchone()
+            return row and row[0]
 
     def plan_state(self, number):
         """The state of a plan, or None when there is none of that number."""

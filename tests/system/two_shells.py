@@ -31,19 +31,12 @@ def freeze(pid):
     raise AssertionError("the runner writes without pause")
 
 
-def is_running(plan):
-    """Looks faster than kvsh under a checker does."""
-    path = os.path.join(lab.folder, "state", kvtest.STORE, "journal.db")
-    with contextlib.closing(sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)) as db:
-        return db.execute("SELECT state FROM plan WHERE id = ?", (plan,)).fetchone() == ("RUNNING",)
-
-
 def second_plan_is_refused():
     """A second changing plan is refused with the id and name of the first"""
     global lab
     lab = crashes.prepared()
     first = lab.spawn(lab.deploy_lines()[-1])
-    wait_for(lambda: is_running(8), "the plan runs", every=0.02)
+    wait_for(lambda: lab.state_in_journal(8) == "RUNNING", "the plan runs", every=0.02)
     runner = wait_for(lambda: crashes.runner_of(lab), "the runner runs")
     freeze(runner)
     try:
