@@ -53,7 +53,7 @@ def layer_of_include(path, name):
     if name in OWNER_OF:
         return OWNER_OF[name]
     beside = os.path.join(os.path.dirname(path), name)
-    for candidate in (name, os.path.normpath(beside)):
+    for candidate in (os.path.normpath(beside), name):
         if os.path.exists(os.path.join(source.ROOT, candidate)):
             return candidate.split(os.sep)[0]
     return None
