@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -313,15 +314,18 @@ static void removes_files(void)
 
 static void ends_quit_in_a_loaded_script(void)
 {
-    char text[128], name[] = "/tmp/kvsh-quit-XXXXXX";
-    int fd = mkstemp(name);
+    char text[128], name[64], folder[] = "/tmp/kvsh-quit-XXXXXX";
+    int fd;
 
+    ok(mkdtemp(folder) != NULL);
+    snprintf(name, sizeof name, "%s/quit.kv", folder);
+    fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ok(fd >= 0 && write(fd, "echo in\nquit\necho never\n", 24) == 24 && close(fd) == 0);
     open_shell(NULL);
     snprintf(text, sizeof text, "load -file %s\necho never\n", name);
     is_int(script(text, strlen(text)), 0);
     is_str(seen.out, "in\n");
-    ok(unlink(name) == 0);
+    ok(unlink(name) == 0 && rmdir(folder) == 0);
     close_shell();
 }
 
