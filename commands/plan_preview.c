@@ -157,8 +157,8 @@ const struct cmd cmd_plan_preview = {
         "meanwhile, and what speaks against it. Nothing is changed and nothing is kept; -noexecute "
         "makes a plan that can be carried out later.\n\n"
         "Of a plan that exists and was not started, also looks whether plan execute would refuse "
-        "it "
-        "now, because the store has changed or a rule speaks against it, and ends as that would.",
+        "it now, because the store has changed or a rule speaks against it, and ends as that "
+        "would.",
     .options = options,
     .options_size = sizeof(struct opts),
     .tables = plan_tables,

@@ -12,23 +12,11 @@
 #pragma once
 
 #include "engines/couchbase/couchbase.h"
+#include "engines/doing.h"
 
 #define CB_POLL_MS 250
 #define CB_STALE_MS 1500 /* older than that no answer is */
 
-/* Everything a task's function needs; c is the cluster as seen last. */
-struct doing {
-    struct connection *cn;
-    const struct task *t;
-    struct perform *p;
-    struct cluster c;
-};
-
-struct task_type {
-    const char *name;
-    int (*perform)(struct doing *d, struct err *err);
-    enum settled (*settled)(struct doing *d, struct err *err);
-};
 /* Each ends with a NULL name. */
 extern const struct task_type cb_rebalance_tasks[], cb_member_tasks[], cb_process_tasks[],
     cb_compact_tasks[];

@@ -380,7 +380,6 @@ struct uptime {
 static int64_t uptime_of(const struct service *s)
 {
     const char *text = json_str(s->raw, "uptime");
-
     int64_t seconds = text ? strtoll(text, NULL, 10) : 0;
 
     return seconds > 0 && seconds < UPTIME_MAX ? seconds : 0;

@@ -10,24 +10,12 @@
  */
 #pragma once
 
+#include "engines/doing.h"
 #include "engines/redis/redis.h"
 
 #define POLL_MS 200
 #define SETTLE_MS 60000 /* how long the cluster may stand still before waiting is given up */
 
-/* Everything a task's function needs; c is the store as seen last. */
-struct doing {
-    struct connection *cn;
-    const struct task *t;
-    struct perform *p;
-    struct cluster c;
-};
-
-struct task_type {
-    const char *name;
-    int (*perform)(struct doing *d, struct err *err);
-    enum settled (*settled)(struct doing *d, struct err *err);
-};
 /* Each ends with a NULL name. */
 extern const struct task_type redis_form_tasks[], redis_life_tasks[], redis_repair_tasks[],
     redis_slot_tasks[];

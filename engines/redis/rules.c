@@ -160,11 +160,15 @@ bool redis_is_whole(const struct service *s)
            json_int(live, "linkDownS", -1) >= 0;
 }
 
+static bool is_at_rest(const struct service *s)
+{
+    return s->status == STATUS_RUNNING && !json_bool(redis_live(s), "syncInProgress", false);
+}
+
 /* A copy that is being filled is none yet, and one that never was is none. */
 static bool is_good_copy(const struct service *s)
 {
-    return s->status == STATUS_RUNNING && !json_bool(redis_live(s), "syncInProgress", false) &&
-           (s->role != ROLE_REPLICA || redis_is_whole(s));
+    return is_at_rest(s) && (s->role != ROLE_REPLICA || redis_is_whole(s));
 }
 
 size_t redis_good_copies(const struct cluster *c, const char *shard, const struct selection *sel)
@@ -183,9 +187,7 @@ bool redis_is_last_copy(const struct cluster *c, const struct service *s)
     struct service *self = cluster_service(c, s->id);
     const struct selection alone = {.v = &self, .n = 1};
 
-    return s->shard != NULL && s->status == STATUS_RUNNING &&
-           !json_bool(redis_live(s), "syncInProgress", false) &&
-           redis_good_copies(c, s->shard, &alone) == 0;
+    return s->shard != NULL && is_at_rest(s) && redis_good_copies(c, s->shard, &alone) == 0;
 }
 
 static size_t all_copies(const struct cluster *c, const char *shard)
